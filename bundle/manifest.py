@@ -1,0 +1,149 @@
+"""The manifest: everything that is known of a model but its weights.
+
+It is the contract between the trainer, which writes it once, and every reader. A change that an
+older reader would misunderstand raises `PROTOCOL`.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import msgspec
+
+PROTOCOL = 1
+MANIFEST = "manifest.json"
+MANIFEST_DIGEST = "manifest.sha256"
+MODEL_GRAPH = "model.onnx"
+SCORER_GRAPH = "scorer.onnx"
+GOLDEN = "golden.json"
+
+Kind = Literal["number", "boolean", "category"]
+Task = Literal["binary", "multiclass", "regression"]
+Label = str | bool | int
+Value = str | bool | int | float | None
+
+
+class Record(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """Base of the manifest's parts: immutable, and strict about what it reads."""
+
+
+class Column(Record):
+    """One input column, as clients send it and as the graphs take it."""
+
+    name: str
+    onnx_name: str  # ONNX wants C identifiers: `emp.var.rate` is `emp_var_rate` in the graph
+    kind: Kind
+    required: bool  # it was never missing in training, so a row without it is a mistake
+    missing_share: float
+    example: Value
+    integer: bool = False  # a number that was whole in every training row
+    minimum: float | None = None
+    maximum: float | None = None
+    offset: float = 0.0  # taken off in float64 before the cast to float32 (timestamps)
+    categories: tuple[str, ...] = ()  # the most frequent first; the place is the code
+
+
+class Parity(Record):
+    """What the export gate measured between the Python estimators and both ONNX graphs."""
+
+    clean_rows: int
+    damaged_rows: int
+    adversarial_rows: int
+    flips: int  # rows whose label differs
+    ties: int  # of the rows, those whose two best classes are closer than the tolerance
+    max_difference: float  # in probability; for regression in standard deviations of the target
+    tolerance: float
+
+
+class Fingerprint(Record):
+    """Which data the model has seen."""
+
+    source: str
+    sha256: str  # of the table's file as it was read
+    rows: int
+    columns: int
+    target: str
+    credit: str = ""
+
+
+class Member(Record):
+    """One estimator of the model, with its share of the soft vote."""
+
+    learner: str
+    weight: float
+    config: dict[str, Value]
+
+
+class Standing(Record):
+    """One row of the final leaderboard: a candidate and its out-of-fold metric."""
+
+    candidate: str
+    metric: float
+    seconds: float
+    chosen: bool = False
+
+
+class Training(Record):
+    """How the model came to be."""
+
+    started: str  # ISO 8601, UTC
+    seconds: float
+    seed: int
+    budget_seconds: float | None
+    max_trials: int | None
+    trials: int
+    interrupted: bool
+    metric: str
+    folds: int
+    train_rows: int
+    test_rows: int
+    members: tuple[Member, ...]
+    leaderboard: tuple[Standing, ...]
+    guardrails: tuple[str, ...]
+    versions: dict[str, str]
+
+
+class Spread(Record):
+    """A metric over repeated splits, each searched anew."""
+
+    mean: float
+    sd: float
+    values: tuple[float, ...]
+
+
+class Manifest(Record):
+    """See the field comments; `files` holds the SHA-256 of every other file of the bundle."""
+
+    protocol: int
+    name: str
+    version: str
+    created: str  # ISO 8601, UTC
+    task: Task
+    target: str
+    classes: tuple[Label, ...]  # in the order of the probabilities; empty for regression
+    positive_class: Label | None  # binary only
+    columns: tuple[Column, ...]
+    metrics: dict[str, float]  # on the untouched test rows
+    baselines: dict[str, dict[str, float]]  # the same metrics of what needs no search
+    repeats: dict[str, Spread]
+    parity: Parity
+    fingerprint: Fingerprint
+    training: Training
+    files: dict[str, str]
+
+    @property
+    def regression(self) -> bool:
+        """Whether the model answers a number instead of a class."""
+        return self.task == "regression"
+
+
+class Golden(Record):
+    """Rows with the outputs that the graphs gave when the bundle was written.
+
+    `outputs[i]` holds the probabilities of row `i` in the order of the classes, or the one value
+    of a regression.
+    """
+
+    tolerance: float
+    rows: tuple[dict[str, Value], ...]
+    outputs: tuple[tuple[float, ...], ...]

@@ -1,0 +1,1 @@
+"""From a table to a bundle: guardrails, search, vote, export, parity."""

@@ -1,0 +1,123 @@
+"""What the model knows of its columns, and tables as the matrix that every learner sees."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from bundle import FLOAT32_MAX, Column, Matrix
+from bundle.manifest import Kind, Value
+
+MAX_CATEGORIES = 255  # rarer ones share the code of unseen categories
+
+
+def describe(frame: pd.DataFrame) -> tuple[Column, ...]:
+    """Describe the columns of the training rows."""
+    names = _onnx_names(frame.columns)
+    return tuple(_describe(frame[name], onnx_name) for name, onnx_name in zip(frame.columns, names, strict=True))
+
+
+def kind_of(series: pd.Series) -> Kind:
+    """The kind of a column that `read_table` made."""
+    if pd.api.types.is_bool_dtype(series.dtype):
+        return "boolean"
+    return "number" if pd.api.types.is_numeric_dtype(series.dtype) else "category"
+
+
+def rebase_offset(values: npt.NDArray[np.float64]) -> float:
+    """What to take off a column's values so that float32 keeps them apart; 0 where it does anyway.
+
+    A second in a Unix timestamp is lost in float32 (128 s between neighbours at 1.7e9). Differences
+    below a millionth of the standard deviation do not count: they are noise of the source.
+    """
+    values = values[np.isfinite(values)]
+    spread = values.std() if len(values) else 0.0
+    if not spread:
+        return 0.0
+    apart = len(np.unique(np.round((values - np.median(values)) / spread, 6)))
+    if len(np.unique(values.astype(np.float32))) >= 0.99 * apart:
+        return 0.0
+    return float(np.floor(np.median(values)))
+
+
+def matrix(frame: pd.DataFrame, columns: Sequence[Column]) -> Matrix:
+    """Encode a table as `bundle.encoding` encodes rows: shape (rows, columns)."""
+    encoded = np.empty((len(frame), len(columns)), dtype=np.float32)
+    for place, column in enumerate(columns):
+        series = frame[column.name]
+        if column.kind == "category":
+            codes = pd.Index(column.categories, dtype=object).get_indexer(pd.Index(series, dtype=object))
+            codes = np.where(codes < 0, len(column.categories), codes)
+            encoded[:, place] = np.where(series.isna(), len(column.categories) + 1, codes)
+        else:
+            numbers = series.to_numpy(dtype="float64", na_value=np.nan)
+            encoded[:, place] = np.clip(numbers - column.offset, -FLOAT32_MAX, FLOAT32_MAX)
+    return encoded
+
+
+def rows(frame: pd.DataFrame, columns: Sequence[Column]) -> list[dict[str, Value]]:
+    """A table as the rows that a client would send."""
+    values = [[_value(value, column) for value in frame[column.name]] for column in columns]
+    names = [column.name for column in columns]
+    return [dict(zip(names, row, strict=True)) for row in zip(*values, strict=True)]
+
+
+def _value(value: object, column: Column) -> Value:
+    if value is None or value is pd.NA or value != value:
+        return None
+    if column.kind == "category":
+        return str(value)
+    if column.kind == "boolean":
+        return bool(value)
+    number = float(value)  # type: ignore[arg-type]
+    return int(number) if column.integer else number
+
+
+def _describe(series: pd.Series, onnx_name: str) -> Column:
+    kind = kind_of(series)
+    present = series.dropna()
+    common = {
+        "name": str(series.name),
+        "onnx_name": onnx_name,
+        "kind": kind,
+        "required": len(present) == len(series),
+        "missing_share": round(1 - len(present) / len(series), 6),
+    }
+    if kind == "category":
+        counts = present.value_counts()
+        # most frequent first, equal counts by name, so that the same rows give the same codes
+        order = sorted(counts.index, key=lambda category: (-int(counts[category]), category))
+        return Column(**common, example=order[0], categories=tuple(order[:MAX_CATEGORIES]))
+    if kind == "boolean":
+        return Column(**common, example=bool(present.mode().iloc[0]))
+    numbers = present.to_numpy(dtype="float64")
+    integer = bool((numbers == np.round(numbers)).all()) and float(np.abs(numbers).max()) < 2**53
+    middle = float(np.sort(numbers)[len(numbers) // 2])
+    return Column(
+        **common,
+        example=int(middle) if integer else middle,
+        integer=integer,
+        minimum=float(numbers.min()),
+        maximum=float(numbers.max()),
+        offset=rebase_offset(numbers),
+    )
+
+
+def _onnx_names(names: Iterable[str]) -> list[str]:
+    """ONNX takes C90 identifiers; two columns that would share one get their place appended."""
+    taken: set[str] = {"label", "probabilities", "value", "matrix"}
+    result = []
+    for place, name in enumerate(names):
+        base = re.sub(r"[^A-Za-z0-9_]", "_", name)
+        if not re.match(r"[A-Za-z_]", base) or not base.strip("_"):
+            base = f"column_{base.strip('_')}" if base.strip("_") else f"column_{place}"
+        unique = base if base not in taken else f"{base}_{place}"
+        while unique in taken:
+            unique += "_"
+        taken.add(unique)
+        result.append(unique)
+    return result

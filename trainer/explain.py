@@ -1,0 +1,61 @@
+"""What the bundle says about the model and its data: global importance, and reference distributions."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from bundle import Column
+from trainer.metrics import Array, Metric
+from trainer.vote import Ensemble
+
+IMPORTANCE_ROWS = 2_000
+BINS = 10
+
+
+def importance(ensemble: Ensemble, x: Array, y: Array, columns: Sequence[Column], metric: Metric, seed: int) -> dict[str, float]:
+    """Permutation importance (Breiman 2001), the largest first: how much worse `metric` gets, in its unit.
+
+    `x` is the encoded matrix (rows, columns), `y` the values the ensemble was fitted to predict.
+    """
+    rng = np.random.default_rng(seed)
+    chosen = rng.permutation(len(x))[:IMPORTANCE_ROWS]
+    x, y = x[chosen], y[chosen]
+    base = metric.loss(y, ensemble.outputs(x))
+    result = {}
+    for place, column in enumerate(columns):
+        shuffled = x.copy()
+        shuffled[:, place] = rng.permutation(shuffled[:, place])
+        result[column.name] = float(metric.loss(y, ensemble.outputs(shuffled)) - base)
+    return dict(sorted(result.items(), key=lambda pair: -pair[1]))
+
+
+def drift_baseline(frame: pd.DataFrame, columns: Sequence[Column], outputs: Array) -> dict[str, Any]:
+    """Distributions of the training rows, for comparison with those that the endpoint will see.
+
+    `outputs` are the model's, (rows, classes) or (rows,). Numbers are cut at their deciles, so that
+    each bin holds a tenth; a column's shares sum to 1 with its missing share.
+    """
+    described = {column.name: _distribution(frame[column.name], column) for column in columns}
+    scores = outputs if outputs.ndim == 1 else outputs[:, -1]
+    return {"rows": len(frame), "columns": described, "scores": _binned(scores)}
+
+
+def _distribution(series: pd.Series, column: Column) -> dict[str, Any]:
+    if column.kind == "number":
+        return _binned(series.to_numpy(dtype="float64"))
+    shares = series.value_counts(normalize=True, dropna=False)
+    return {
+        "categories": {str(key): float(share) for key, share in shares.items() if not pd.isna(key)},
+        "missing": float(series.isna().mean()),
+    }
+
+
+def _binned(values: Array) -> dict[str, Any]:
+    present = values[np.isfinite(values)]
+    edges = np.unique(np.quantile(present, np.linspace(0, 1, BINS + 1)[1:-1]))
+    counts = np.bincount(np.searchsorted(edges, present, side="left"), minlength=len(edges) + 1)
+    return {"edges": edges.tolist(), "shares": (counts / len(values)).tolist(), "missing": 1 - len(present) / len(values)}

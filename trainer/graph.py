@@ -1,0 +1,272 @@
+"""Export: the Python ensemble as two ONNX graphs.
+
+`scorer.onnx` takes the float matrix of `bundle.encoding`; `model.onnx` is the same graph behind nodes
+that encode raw columns. Each member goes through the converter of its library; the vote, the class
+labels and the encoding are a few nodes written here.
+"""
+
+from __future__ import annotations
+
+import re
+import tempfile
+from collections.abc import Callable, Sequence
+from copy import copy
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+from onnx import GraphProto, ModelProto, NodeProto, TensorProto, helper, numpy_helper
+
+from bundle import MISSING_WORDS, Column
+from bundle.manifest import Label
+from trainer.vote import Ensemble, Fitted
+
+OPSET, ML_OPSET, IR_VERSION = 15, 3, 8  # the newest that every converter gives
+ONNX_ML = "ai.onnx.ml"
+_TARGET_OPSET = {"": OPSET, ONNX_ML: ML_OPSET}
+
+
+class Nodes:
+    """A list of nodes and constants under construction; every method returns the name of its result."""
+
+    def __init__(self) -> None:
+        self.nodes: list[NodeProto] = []
+        self.constants: list[TensorProto] = []
+
+    def constant(self, value: Any) -> str:
+        """Add a constant from an array, or from strings."""
+        name = f"constant_{len(self.constants)}"
+        array = np.asarray(value)
+        if array.dtype.kind in "US":
+            self.constants.append(
+                helper.make_tensor(name, TensorProto.STRING, array.shape, [str(s).encode() for s in array.ravel()])
+            )
+        else:
+            self.constants.append(numpy_helper.from_array(array, name))
+        return name
+
+    def add(self, operator: str, *inputs: str, output: str | None = None, domain: str = "", **attributes: Any) -> str:
+        """Add a node with one output."""
+        name = output or f"{operator.lower()}_{len(self.nodes)}"
+        self.nodes.append(helper.make_node(operator, list(inputs), [name], domain=domain, **attributes))
+        return name
+
+    def embed(self, model: ModelProto, source: str, prefix: str, result: str) -> str:
+        """Add all nodes of another model, fed from `source`; returns the new name of its output `result`."""
+        (matrix,) = [i.name for i in model.graph.input if i.name not in {c.name for c in model.graph.initializer}]
+
+        def renamed(name: str) -> str:
+            return source if name == matrix else f"{prefix}_{name}" if name else ""
+
+        for initializer in model.graph.initializer:
+            copy = TensorProto()
+            copy.CopyFrom(initializer)
+            copy.name = renamed(copy.name)
+            self.constants.append(copy)
+        for node in model.graph.node:
+            moved = NodeProto()
+            moved.CopyFrom(node)
+            moved.name = f"{prefix}_{node.name or len(self.nodes)}"
+            moved.input[:] = [renamed(name) for name in node.input]
+            moved.output[:] = [renamed(name) for name in node.output]
+            self.nodes.append(moved)
+        return renamed(result)
+
+    def model(self, name: str, inputs: Sequence[Any], outputs: Sequence[Any]) -> bytes:
+        """The checked, serialised model."""
+        graph = helper.make_graph(self.nodes, name, list(inputs), list(outputs), self.constants)
+        _prune(graph)
+        opsets = [helper.make_opsetid("", OPSET), helper.make_opsetid(ONNX_ML, ML_OPSET)]
+        model = helper.make_model(graph, opset_imports=opsets, ir_version=IR_VERSION, producer_name="homeport")
+        onnx.checker.check_model(model)
+        return bytes(model.SerializeToString(deterministic=True))
+
+
+def export_scorer(ensemble: Ensemble, columns: int, target: tuple[float, float], classes: Sequence[Label]) -> bytes:
+    """`scorer.onnx`: matrix (rows, columns) → probabilities (rows, classes) or value (rows, 1).
+
+    `target` is the mean and the standard deviation that a regression's target was scaled with.
+    """
+    nodes = Nodes()
+    result = _answer(nodes, ensemble, "matrix", columns, target)
+    matrix = helper.make_tensor_value_info("matrix", TensorProto.FLOAT, [None, columns])
+    return nodes.model("scorer", [matrix], [_output(result, classes)])
+
+
+def export_model(
+    ensemble: Ensemble, columns: Sequence[Column], target: tuple[float, float], classes: Sequence[Label]
+) -> bytes:
+    """`model.onnx`: one tensor of shape (rows, 1) a column → label and probabilities, or value."""
+    nodes = Nodes()
+    encoded = [_encode(nodes, column) for column in columns]
+    matrix = nodes.add("Concat", *encoded, axis=1)
+    result = _answer(nodes, ensemble, matrix, len(columns), target)
+    outputs = [_output(result, classes)]
+    if classes:
+        # the first of equal probabilities, as numpy's argmax has it
+        place = nodes.add("ArgMax", result, axis=1, keepdims=0)
+        nodes.add("Gather", nodes.constant(list(classes)), place, output="label")
+        kind = {bool: TensorProto.BOOL, int: TensorProto.INT64, str: TensorProto.STRING}[type(classes[0])]
+        outputs.insert(0, helper.make_tensor_value_info("label", kind, [None]))
+    inputs = [helper.make_tensor_value_info(c.onnx_name, _INPUT[input_type(c)], [None, 1]) for c in columns]
+    return nodes.model("model", inputs, outputs)
+
+
+_INPUT = {"string": TensorProto.STRING, "float": TensorProto.FLOAT, "double": TensorProto.DOUBLE}
+
+
+def input_type(column: Column) -> str:
+    """The tensor type of a column in `model.onnx`; booleans are 0, 1 and NaN."""
+    if column.kind == "category":
+        return "string"
+    return "double" if column.offset else "float"
+
+
+def _output(name: str, classes: Sequence[Label]) -> Any:
+    kind = TensorProto.FLOAT if classes else TensorProto.DOUBLE
+    return helper.make_tensor_value_info(name, kind, [None, len(classes) or 1])
+
+
+def _encode(nodes: Nodes, column: Column) -> str:
+    """The table of `bundle.encoding`, as nodes."""
+    if column.kind == "category":
+        codes = {word: float(len(column.categories) + 1) for word in MISSING_WORDS}
+        codes |= {category: float(code) for code, category in enumerate(column.categories)}
+        return nodes.add(
+            "LabelEncoder",
+            column.onnx_name,
+            domain=ONNX_ML,
+            keys_strings=list(codes),
+            values_floats=list(codes.values()),
+            default_float=float(len(column.categories)),
+        )
+    if column.offset:
+        moved = nodes.add("Sub", column.onnx_name, nodes.constant(np.float64(column.offset)))
+        return nodes.add("Cast", moved, to=TensorProto.FLOAT)
+    return column.onnx_name
+
+
+def _answer(nodes: Nodes, ensemble: Ensemble, matrix: str, columns: int, target: tuple[float, float]) -> str:
+    regression = ensemble.task == "regression"
+    parts = []
+    for place, member in enumerate(ensemble.members):
+        converted, result = convert(member, columns)
+        part = nodes.embed(converted, matrix, f"member{place}", result)
+        if len(ensemble.members) > 1:
+            part = nodes.add("Mul", part, nodes.constant(np.float32(member.weight)))
+        parts.append(part)
+    total = nodes.add("Sum", *parts) if len(parts) > 1 else parts[0]
+    if not regression:
+        return nodes.add("Identity", total, output="probabilities")
+    mean, spread = target
+    # in float64: a large mean would eat the digits of the difference
+    scaled = nodes.add("Mul", nodes.add("Cast", total, to=TensorProto.DOUBLE), nodes.constant(np.float64(spread)))
+    flat = nodes.add("Reshape", scaled, nodes.constant(np.array([-1, 1], dtype=np.int64)))
+    return nodes.add("Add", flat, nodes.constant(np.float64(mean)), output="value")
+
+
+def convert(member: Fitted, columns: int) -> tuple[ModelProto, str]:
+    """One member as a model, with the name of its output: (rows, classes) or (rows, 1)."""
+    converter = _CONVERTERS.get(member.learner, _sklearn)
+    model = converter(member.estimator.estimator, columns)
+    probabilities = _without_zipmap(model.graph)
+    return model, probabilities or model.graph.output[-1].name
+
+
+def _float_input(columns: int) -> list[tuple[str, Any]]:
+    from onnxmltools.convert.common.data_types import FloatTensorType
+
+    return [("matrix", FloatTensorType([None, columns]))]
+
+
+def _lightgbm(estimator: Any, columns: int) -> ModelProto:
+    import lightgbm
+    from onnxmltools import convert_lightgbm
+
+    text = floored(estimator.booster_.model_to_string())
+    estimator = copy(estimator)  # the original stays the reference of the parity gate
+    estimator._Booster = lightgbm.Booster(model_str=text)
+    model = convert_lightgbm(estimator, initial_types=_float_input(columns), target_opset=OPSET, zipmap=False)
+    return _typed(model)
+
+
+def floored(text: str) -> str:
+    """LightGBM's text model with thresholds rounded down to float32.
+
+    A row goes left where `value <= threshold`. With float32 values the floor decides as the float64
+    threshold does; the nearest float32, which converters take, can be its upper neighbour.
+    """
+
+    def line(match: re.Match[str]) -> str:
+        exact = np.array(match[2].split(), dtype=np.float64)
+        below = exact.astype(np.float32)
+        below = np.where(below > exact, np.nextafter(below, np.float32(-np.inf)), below)
+        return match[1] + " ".join(repr(float(value)) for value in below)
+
+    text = re.sub(r"^tree_sizes=.*\n", "", text, flags=re.MULTILINE)  # they are in bytes, and change
+    return re.sub(r"^(threshold=)(.*)$", line, text, flags=re.MULTILINE)
+
+
+def _xgboost(estimator: Any, columns: int) -> ModelProto:
+    from onnxmltools import convert_xgboost
+
+    return _typed(convert_xgboost(estimator, initial_types=_float_input(columns), target_opset=OPSET))
+
+
+def _catboost(estimator: Any, columns: int) -> ModelProto:
+    with tempfile.TemporaryDirectory() as folder:  # its exporter only writes files
+        path = Path(folder) / "catboost.onnx"
+        estimator.save_model(str(path), format="onnx")
+        return _typed(onnx.load(path))
+
+
+def _sklearn(estimator: Any, columns: int) -> ModelProto:
+    from skl2onnx import to_onnx
+    from skl2onnx.common.data_types import FloatTensorType
+
+    options = {"zipmap": False} if hasattr(estimator, "predict_proba") else None
+    return _typed(
+        to_onnx(
+            estimator,
+            initial_types=[("matrix", FloatTensorType([None, columns]))],
+            target_opset=_TARGET_OPSET,
+            options=options,
+        )
+    )
+
+
+def _typed(model: object) -> ModelProto:
+    assert isinstance(model, ModelProto)
+    return model
+
+
+_CONVERTERS: dict[str, Callable[[Any, int], ModelProto]] = {
+    "lgbm": _lightgbm,
+    "xgboost": _xgboost,
+    "catboost": _catboost,
+}
+
+
+def _without_zipmap(graph: GraphProto) -> str | None:
+    """Take out a ZipMap at the end (rows as dictionaries); returns the tensor that fed it."""
+    for node in graph.node:
+        if node.op_type == "ZipMap":
+            graph.node.remove(node)
+            return str(node.input[0])
+    return None
+
+
+def _prune(graph: GraphProto) -> None:
+    """Take out the nodes and constants that no output needs, such as the members' own labels."""
+    needed = {output.name for output in graph.output}
+    kept: list[NodeProto] = []
+    for node in reversed(graph.node):
+        if needed & set(node.output):
+            kept.append(node)
+            needed.update(node.input)
+    del graph.node[:]
+    graph.node.extend(reversed(kept))
+    constants = [constant for constant in graph.initializer if constant.name in needed]
+    del graph.initializer[:]
+    graph.initializer.extend(constants)

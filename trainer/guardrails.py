@@ -1,0 +1,223 @@
+"""Looks at a table before anything learns from it: what is wrong, what was done about it.
+
+Each check gives one finding: passed, fixed (something was left out or changed) or alert (the user
+should look).
+"""
+
+from __future__ import annotations
+
+import difflib
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+import pandas as pd
+from sklearn.model_selection import cross_val_predict
+from sklearn.tree import DecisionTreeClassifier, DecisionTreeRegressor
+
+from bundle.manifest import Task
+from trainer.columns import MAX_CATEGORIES, describe, kind_of, matrix, rebase_offset
+from trainer.errors import TableError
+from trainer.metrics import roc_auc
+from trainer.target import Target, read_target
+
+IMBALANCE = 0.2  # smallest class / largest class, as Azure's guardrail has it
+TEXT_SHARE = 0.5  # distinct / present: above it a string column is text or a key
+LEAK = 0.99  # ROC-AUC, or R² in regression, of one column alone
+LEAK_ROWS = 10_000
+MIN_ROWS = 30
+
+_DATE = re.compile(r"\d{1,4}[-/.]\d{1,2}[-/.]\d{1,4}([ T]\d{1,2}:\d{2}.*)?")
+_KEY_NAME = re.compile(r"(^|[_\W])(id|uuid|guid|key|index|rownum(ber)?)$|^unnamed|^id([_\W]|$)", re.IGNORECASE)
+
+
+@dataclass(frozen=True)
+class Finding:
+    """What one check found."""
+
+    check: str
+    outcome: Literal["passed", "fixed", "alert"]
+    detail: str
+
+    def __str__(self) -> str:
+        return f"{self.check} [{self.outcome}]: {self.detail}"
+
+
+@dataclass(frozen=True)
+class Inspected:
+    """The table that is left to learn from: `frame` without the target, `target` of equal length."""
+
+    frame: pd.DataFrame
+    target: Target
+    findings: tuple[Finding, ...]
+
+
+def inspect(frame: pd.DataFrame, target: str, task: Task | None, positive: object, drop: Sequence[str]) -> Inspected:
+    """Run all checks. Raises TableError if nothing can be learned from what is left."""
+    if target not in frame.columns:
+        near = difflib.get_close_matches(target, list(frame.columns), n=1)
+        hint = f" Did you mean '{near[0]}'?" if near else f" Its columns: {', '.join(frame.columns)}."
+        raise TableError(f"The table has no column '{target}'.{hint}")
+    unknown = sorted(set(drop) - set(frame.columns))
+    if unknown:
+        raise TableError(f"The columns to drop are not in the table: {', '.join(unknown)}.")
+    findings: list[Finding] = []
+    frame = frame.drop(columns=[name for name in drop if name != target])
+
+    labelled = frame[target].notna()
+    outcome = read_target(frame.loc[labelled, target], task, positive)
+    findings.append(_target(int((~labelled).sum()), outcome))
+    frame = frame.loc[labelled].drop(columns=target)
+    frame = frame.loc[outcome.kept].reset_index(drop=True)
+    if len(frame) < MIN_ROWS:
+        raise TableError(f"The table has {len(frame)} rows with a target; it needs at least {MIN_ROWS}.")
+
+    findings.append(_balance(outcome))
+    findings.append(_missing(frame))
+    findings.append(_duplicates(frame, outcome))
+    for check, named, advice in (
+        ("Constant columns", _constant(frame), "left out: they say nothing"),
+        ("Dates", _dates(frame), "left out: derive numbers from them, such as age in days, month or weekday"),
+        ("Identifiers and text", _identifiers(frame), "left out: (nearly) every row has its own value"),
+    ):
+        findings.append(_left_out(check, named, advice))
+        frame = frame.drop(columns=named)
+    findings.append(_cardinality(frame))
+    findings.append(_timestamps(frame))
+    if frame.shape[1] == 0:
+        raise TableError("No column is left to learn from:\n  " + "\n  ".join(map(str, findings)))
+    findings.append(_leak(frame, outcome))
+    return Inspected(frame, outcome, tuple(findings))
+
+
+def _names(names: Iterable[str]) -> str:
+    names = list(names)
+    return ", ".join(names[:8]) + (f" and {len(names) - 8} more" if len(names) > 8 else "")
+
+
+def _left_out(check: str, names: list[str], advice: str) -> Finding:
+    return Finding(check, "fixed", f"{_names(names)}: {advice}") if names else Finding(check, "passed", "none")
+
+
+def _target(unlabelled: int, target: Target) -> Finding:
+    parts = []
+    if unlabelled:
+        parts.append(f"{unlabelled} rows without a target left out")
+    if target.dropped_classes:
+        parts.append(f"classes with too few rows left out: {_names(map(str, target.dropped_classes))}")
+    kind = target.task if not target.classes else f"{target.task}, {len(target.classes)} classes"
+    return Finding("Target", "fixed" if parts else "passed", "; ".join((f"{target.name} ({kind})", *parts)))
+
+
+def _balance(target: Target) -> Finding:
+    if not target.classes:
+        return Finding("Class balance", "passed", "not a classification")
+    counts = np.bincount(target.values, minlength=len(target.classes))
+    least, most = int(counts.argmin()), int(counts.argmax())
+    detail = (
+        f"'{target.classes[least]}' is the smallest class with {counts[least]} of {counts.sum()} rows, "
+        f"'{target.classes[most]}' the largest with {counts[most]}"
+    )
+    if counts[least] / counts[most] <= IMBALANCE:
+        return Finding("Class balance", "alert", f"{detail}: compare accuracy with the majority class's")
+    return Finding("Class balance", "passed", detail)
+
+
+def _missing(frame: pd.DataFrame) -> Finding:
+    shares = frame.isna().mean()
+    shares = shares[shares > 0].sort_values(ascending=False)
+    if shares.empty:
+        return Finding("Missing values", "passed", "none")
+    named = _names(f"{name} {share:.0%}" if share >= 0.005 else f"{name} <1%" for name, share in shares.items())
+    return Finding("Missing values", "fixed", f"{named}: encoded as missing, imputed for forests and linear models")
+
+
+def _duplicates(frame: pd.DataFrame, target: Target) -> Finding:
+    count = int(frame.assign(__target__=target.values).duplicated().sum())
+    if not count:
+        return Finding("Duplicate rows", "passed", "none")
+    level: Literal["alert", "passed"] = "alert" if count > 0.01 * len(frame) else "passed"
+    return Finding("Duplicate rows", level, f"{count} repeat an earlier row: they may stand on both sides of the split")
+
+
+def _constant(frame: pd.DataFrame) -> list[str]:
+    return [name for name in frame.columns if frame[name].nunique(dropna=False) < 2]
+
+
+def _dates(frame: pd.DataFrame) -> list[str]:
+    def is_date(series: pd.Series) -> bool:
+        if pd.api.types.is_datetime64_any_dtype(series.dtype):
+            return True
+        if kind_of(series) != "category":
+            return False
+        present = series.dropna().iloc[:500]
+        return bool(len(present)) and present.map(lambda text: bool(_DATE.fullmatch(text))).mean() > 0.95
+
+    return [name for name in frame.columns if is_date(frame[name])]
+
+
+def _identifiers(frame: pd.DataFrame) -> list[str]:
+    def is_identifier(name: str, series: pd.Series) -> bool:
+        present = series.dropna()
+        distinct = present.nunique()
+        if kind_of(series) == "category":
+            return distinct > max(TEXT_SHARE * len(present), 20)
+        if kind_of(series) == "boolean" or distinct < len(frame):
+            return False
+        numbers = present.to_numpy(dtype="float64")
+        whole = bool((numbers == np.round(numbers)).all())
+        return whole and (bool(_KEY_NAME.search(name)) or numbers.max() - numbers.min() == len(numbers) - 1)
+
+    return [name for name in frame.columns if is_identifier(name, frame[name])]
+
+
+def _cardinality(frame: pd.DataFrame) -> Finding:
+    many = [name for name in frame.columns if kind_of(frame[name]) == "category" and frame[name].nunique() > MAX_CATEGORIES]
+    if not many:
+        return Finding("High cardinality", "passed", f"no column has more than {MAX_CATEGORIES} categories")
+    return Finding(
+        "High cardinality", "fixed", f"{_names(many)}: beyond the {MAX_CATEGORIES} most frequent, categories are pooled"
+    )
+
+
+def _timestamps(frame: pd.DataFrame) -> Finding:
+    named = [
+        name
+        for name in frame.columns
+        if kind_of(frame[name]) == "number" and rebase_offset(frame[name].to_numpy(dtype="float64"))
+    ]
+    if not named:
+        return Finding("Timestamps and large numbers", "passed", "none that float32 cannot tell apart")
+    return Finding(
+        "Timestamps and large numbers", "fixed", f"{_names(named)}: counted from their median, so that float32 keeps them apart"
+    )
+
+
+def _leak(frame: pd.DataFrame, target: Target) -> Finding:
+    """Three-fold cross-validation of a small tree on each column alone."""
+    chosen = np.random.default_rng(0).permutation(len(frame))[:LEAK_ROWS]
+    encoded = np.nan_to_num(matrix(frame, describe(frame))[chosen], nan=-1e30)
+    values = target.values[chosen]
+    alone: list[tuple[str, float]] = []
+    for place, name in enumerate(frame.columns):
+        column = encoded[:, [place]]
+        if target.classes:
+            if np.bincount(values, minlength=len(target.classes)).min() < 3:
+                break
+            tree = DecisionTreeClassifier(max_leaf_nodes=32, min_samples_leaf=5, random_state=0)
+            score = roc_auc(values, cross_val_predict(tree, column, values, cv=3, method="predict_proba"))
+        else:
+            tree = DecisionTreeRegressor(max_leaf_nodes=256, min_samples_leaf=2, random_state=0)
+            predicted = cross_val_predict(tree, column, values, cv=3)
+            score = 1 - float(((values - predicted) ** 2).sum() / ((values - values.mean()) ** 2).sum())
+        alone.append((name, score))
+    name, score = max(alone, key=lambda pair: pair[1], default=("", 0.0))
+    measure = "ROC-AUC" if target.classes else "R²"
+    if score < LEAK:
+        return Finding("Leak", "passed", f"no column predicts the target alone (best: {name}, {measure} {score:.3f})")
+    leaks = [name for name, score in alone if score >= LEAK]
+    return Finding(
+        "Leak", "alert", f"{_names(leaks)}: predicts the target alone ({measure} {score:.3f}). Is it known in time? Else --drop it"
+    )

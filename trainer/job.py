@@ -1,0 +1,200 @@
+"""The training job: table → guardrails → search and vote → graphs → parity gate → bundle."""
+
+from __future__ import annotations
+
+import platform
+import time
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from importlib.metadata import version
+from typing import Any
+
+import msgspec
+import numpy as np
+
+from bundle import Column, Encoder, Manifest, Store, write_bundle
+from bundle.manifest import (
+    GOLDEN,
+    MODEL_GRAPH,
+    PROTOCOL,
+    SCORER_GRAPH,
+    Fingerprint,
+    Golden,
+    Member,
+    Spread,
+    Standing,
+    Training,
+    Value,
+)
+from bundle.model import inference_session
+from trainer.columns import matrix, rows
+from trainer.explain import drift_baseline, importance
+from trainer.fit import Request, Trained, Watcher, train_once
+from trainer.graph import export_model, export_scorer
+from trainer.guardrails import Inspected, inspect
+from trainer.parity import Graphs, Reference, gate
+from trainer.report import render_card, render_report
+from trainer.vote import FOLDS
+
+EXAMPLES = "examples.json"
+GOLDEN_ROWS = 50
+GOLDEN_TOLERANCE = 1e-5  # between machines; in standard deviations of the target for regression
+_PACKAGES = ("flaml", "lightgbm", "xgboost-cpu", "catboost", "scikit-learn", "onnx", "onnxruntime", "numpy", "pandas")
+
+
+def train(request: Request, store: Store, watcher: Watcher) -> Manifest:
+    """Train a model and write it as the next version of `request.name`.
+
+    The first version becomes the champion. Raises TrainerError (bad table, no model found, parity),
+    BundleError (bad name), OSError; nothing is written then.
+    """
+    store.folder(request.name)  # a bad name is found before the search, not after
+    started = datetime.now(UTC)
+    clock = time.monotonic()
+    table = request.table
+    inspected = inspect(table.frame, request.target, request.task, request.positive, request.drop)
+    watcher.guardrails(inspected.findings)
+    trained = train_once(request, inspected, request.seed, watcher)
+    repeats = _repeat(request, inspected, watcher)
+
+    watcher.stage("Export and parity gate")
+    classes = inspected.target.classes
+    reference = Reference(trained.ensemble, trained.columns, classes, trained.scale)
+    graphs = Graphs(
+        export_model(trained.ensemble, trained.columns, trained.scale, classes),
+        export_scorer(trained.ensemble, len(trained.columns), trained.scale, classes),
+    )
+    parity = gate(reference, graphs, inspected.frame, request.seed)
+
+    watcher.stage("Report and bundle")
+    examples = _examples(request, inspected, trained)
+    manifest = Manifest(
+        protocol=PROTOCOL,
+        name=request.name,
+        version="",
+        created=datetime.now(UTC).isoformat(timespec="seconds"),
+        task=inspected.target.task,
+        target=inspected.target.name,
+        classes=classes,
+        positive_class=inspected.target.positive,
+        columns=_with_examples(trained.columns, examples[0]),
+        metrics=trained.metrics,
+        baselines=trained.baselines,
+        repeats=repeats,
+        parity=parity,
+        fingerprint=Fingerprint(
+            source=table.source,
+            sha256=table.sha256,
+            rows=len(inspected.frame),
+            columns=len(trained.columns),
+            target=inspected.target.name,
+            credit=request.credit,
+        ),
+        training=_training(request, inspected, trained, started, time.monotonic() - clock),
+        files={},
+    )
+    importances = _importance(request, inspected, trained)
+    train_frame = inspected.frame.iloc[trained.train]
+    files = {
+        MODEL_GRAPH: graphs.model,
+        SCORER_GRAPH: graphs.scorer,
+        GOLDEN: _json(_golden(graphs.scorer, inspected, trained)),
+        EXAMPLES: _json(examples),
+        "baseline.json": _json(drift_baseline(train_frame, trained.columns, _train_outputs(inspected, trained))),
+        "explanation.json": _json({"metric": trained.metric.name, "method": "permutation", "importance": importances}),
+    }
+
+    def texts(final: Manifest) -> dict[str, bytes]:
+        return {"report.html": render_report(final, importances), "MODEL_CARD.md": render_card(final, importances)}
+
+    written = write_bundle(store, manifest, files, texts)
+    if store.champion(request.name) is None:
+        store.promote(request.name, written.version)
+    return written
+
+
+def _json(content: object) -> bytes:
+    return msgspec.json.format(msgspec.json.encode(content), indent=1)
+
+
+def _repeat(request: Request, inspected: Inspected, watcher: Watcher) -> dict[str, Spread]:
+    """Search anew on further splits; the model that is kept is not one of these."""
+    results = []
+    for number in range(1, request.repeats + 1):
+        watcher.stage(f"Repeat {number} of {request.repeats}")
+        results.append(train_once(request, inspected, request.seed + number, watcher).metrics)
+    names = [name for name in results[0] if all(name in result for result in results)] if results else []
+    values = {name: np.array([result[name] for result in results]) for name in names}
+    return {
+        name: Spread(mean=float(v.mean()), sd=float(v.std(ddof=1)) if len(v) > 1 else 0.0, values=tuple(v.tolist()))
+        for name, v in values.items()
+    }
+
+
+def _examples(request: Request, inspected: Inspected, trained: Trained) -> list[dict[str, Value]]:
+    """The data set's own rows, or the first two of the test rows that are complete."""
+    if request.examples:
+        names = [column.name for column in trained.columns]
+        return [{name: row[name] for name in names if name in row} for row in request.examples]
+    test = inspected.frame.iloc[trained.test]
+    complete = test[test.notna().all(axis=1)]
+    return rows((complete if len(complete) >= 2 else test).head(2), trained.columns)
+
+
+def _with_examples(columns: Sequence[Column], example: Mapping[str, Value]) -> tuple[Column, ...]:
+    return tuple(msgspec.structs.replace(c, example=example.get(c.name, c.example)) for c in columns)
+
+
+def _golden(scorer: bytes, inspected: Inspected, trained: Trained) -> Golden:
+    """Test rows as they are, with one cell of each second row missing and of each third unseen."""
+    chosen = rows(inspected.frame.iloc[trained.test[:GOLDEN_ROWS]], trained.columns)
+    for place, row in enumerate(chosen):
+        column = trained.columns[place % len(trained.columns)]
+        if place % 2:
+            row[column.name] = None
+        elif place % 3 == 0 and column.kind == "category":
+            row[column.name] = "never seen in training"
+    encoded = Encoder(trained.columns)([tuple(row.values()) for row in chosen])
+    (given,) = inference_session(scorer).run(None, {"matrix": encoded})
+    return Golden(
+        tolerance=GOLDEN_TOLERANCE * trained.scale[1],
+        rows=tuple(chosen),
+        outputs=tuple(tuple(float(value) for value in row) for row in given),
+    )
+
+
+def _train_outputs(inspected: Inspected, trained: Trained) -> Any:
+    given = trained.ensemble.outputs(matrix(inspected.frame.iloc[trained.train], trained.columns))
+    return given if inspected.target.classes else given * trained.scale[1] + trained.scale[0]
+
+
+def _importance(request: Request, inspected: Inspected, trained: Trained) -> dict[str, float]:
+    x = matrix(inspected.frame.iloc[trained.test], trained.columns)
+    y = inspected.target.values[trained.test]
+    if not inspected.target.classes:
+        y = (y - trained.scale[0]) / trained.scale[1]
+    return importance(trained.ensemble, x, y, trained.columns, trained.metric, request.seed)
+
+
+def _training(request: Request, inspected: Inspected, trained: Trained, started: datetime, seconds: float) -> Training:
+    unit = trained.scale[1] if trained.metric.unit == "target" else 1.0
+    return Training(
+        started=started.isoformat(timespec="seconds"),
+        seconds=round(seconds, 1),
+        seed=request.seed,
+        budget_seconds=request.budget if request.max_trials is None else None,
+        max_trials=request.max_trials,
+        trials=trained.found.trials,
+        interrupted=trained.found.interrupted,
+        metric=trained.metric.name,
+        folds=FOLDS,
+        train_rows=len(trained.train),
+        test_rows=len(trained.test),
+        members=tuple(Member(learner=m.learner, weight=m.weight, config=m.config) for m in trained.ensemble.members),
+        leaderboard=tuple(
+            Standing(candidate=name, metric=float(score * unit), seconds=round(spent, 2), chosen=bool(chosen))
+            for name, score, spent, chosen in trained.chosen.board
+        ),
+        guardrails=tuple(map(str, inspected.findings)),
+        versions={"python": platform.python_version(), **{package: version(package) for package in _PACKAGES}},
+    )

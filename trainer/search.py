@@ -1,0 +1,124 @@
+"""FLAML's search: trial after trial until the budget, the number of trials or Ctrl-C ends it."""
+
+from __future__ import annotations
+
+import logging
+import time
+import warnings
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from bundle.manifest import Task, Value
+from trainer.errors import SearchError
+from trainer.metrics import Array, Metric
+
+HOLDOUT_ROWS = 5_000  # from here on one hold-out, below it five folds a trial
+THREADS = 2  # fixed, not the machine's count: the number of threads changes the order of float sums
+MAX_TRIAL_SHARE = 0.7  # of the budget goes to trials, the rest to comparing the best out of fold
+
+
+@dataclass(frozen=True)
+class Trial:
+    """One configuration that was tried. `score` is the metric on FLAML's own validation rows."""
+
+    number: int
+    learner: str
+    score: float
+    best: float
+    seconds: float
+    elapsed: float
+    config: dict[str, Value]
+
+
+@dataclass(frozen=True)
+class Found:
+    """What a search found: the best trial of each learner, the best first."""
+
+    best: tuple[Trial, ...]
+    trials: int
+    interrupted: bool
+
+
+def search(
+    x: Array,
+    y: Array,
+    task: Task,
+    metric: Metric,
+    classes: dict[str, type[Any]],
+    *,
+    budget: float | None,
+    max_trials: int | None,
+    seed: int,
+    on_trial: Callable[[Trial], None],
+) -> Found:
+    """Search over `classes` (name → FLAML learner) on `x` (rows, columns) and `y` (rows,).
+
+    At least one of `budget` (seconds) and `max_trials` must be given; with `max_trials` alone the
+    same seed gives the same trials. Ctrl-C ends the search and keeps what was found. Raises
+    SearchError if there is nothing to keep.
+    """
+    from flaml import AutoML  # takes seconds: not at import
+
+    best: dict[str, Trial] = {}
+    count = 0
+
+    class Watched(AutoML):  # type: ignore[misc]
+        def _log_trial(self, search_state: Any, estimator: str) -> None:
+            nonlocal count
+            count += 1
+            loss = float(search_state.val_loss)
+            score = 1 - loss if metric.greater_is_better else loss
+
+            def better(trial: Trial) -> float:
+                return -trial.score if metric.greater_is_better else trial.score
+
+            config = {
+                name: value.item() if hasattr(value, "item") else value
+                for name, value in search_state.config.items()
+                if name != "FLAML_sample_size"
+            }
+            elapsed = float(self._state.time_from_start)
+            trial = Trial(count, estimator, score, score, float(search_state.trial_time), elapsed, config)
+            if estimator not in best or better(trial) < better(best[estimator]):
+                best[estimator] = trial
+            leader = min(best.values(), key=better)
+            on_trial(Trial(count, estimator, score, leader.score, trial.seconds, elapsed, config))
+
+    automl = Watched()
+    for name, learner in classes.items():
+        automl.add_learner(name, learner)
+    logging.getLogger("flaml").setLevel(logging.ERROR)
+    interrupted = False
+    started = time.monotonic()
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # solvers that stop at their iteration cap, mostly
+            automl.fit(
+                X_train=x,
+                y_train=y,
+                task="regression" if task == "regression" else "classification",
+                metric=metric.flaml,
+                estimator_list=list(classes),
+                time_budget=-1 if budget is None else budget * MAX_TRIAL_SHARE,
+                max_iter=max_trials or 1_000_000,
+                eval_method="holdout" if len(x) >= HOLDOUT_ROWS else "cv",
+                seed=seed,
+                n_jobs=THREADS,
+                log_type="all",
+                early_stop=True,
+                retrain_full=False,
+                skip_transform=True,
+                ensemble=False,
+                verbose=0,
+            )
+    except KeyboardInterrupt:
+        interrupted = True
+    if not best:
+        raise SearchError(
+            f"The search ended after {time.monotonic() - started:.0f} s before its first trial did. "
+            + ("" if interrupted else "Give it more time with --budget.")
+        )
+    order = sorted(best.values(), key=lambda trial: trial.score, reverse=metric.greater_is_better)
+    return Found(tuple(order), count, interrupted)
+

@@ -1,0 +1,179 @@
+"""Reading a table: CSV of any usual separator, encoding and compression, or Parquet.
+
+Whatever the file, a column of the result is one of four: float64 (NaN is missing), `boolean`,
+`datetime64`, or `object` holding str and None.
+"""
+
+from __future__ import annotations
+
+import bz2
+import csv
+import gzip
+import hashlib
+import io
+import lzma
+import re
+import zipfile
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from charset_normalizer import from_bytes
+
+from bundle import MISSING_WORDS
+from trainer.errors import TableError
+
+_SEPARATORS = ",;\t|"
+_SNIFFED = 1 << 18  # bytes looked at to find encoding and separator
+_LEADING_ZERO = re.compile(r"[+-]?0\d")
+_BOOLEANS = {"true": True, "True": True, "TRUE": True, "false": False, "False": False, "FALSE": False}
+_UNPACK: dict[str, Callable[[bytes], bytes]] = {
+    ".gz": gzip.decompress,
+    ".bz2": bz2.decompress,
+    ".xz": lzma.decompress,
+}
+
+
+@dataclass(frozen=True)
+class Table:
+    """A table and where it is from."""
+
+    frame: pd.DataFrame
+    source: str
+    sha256: str  # of the uncompressed file
+
+
+def read_table(path: Path, source: str | None = None) -> Table:
+    """Read a CSV or Parquet file. Raises TableError with the reason."""
+    try:
+        content = _uncompressed(path)
+    except FileNotFoundError:
+        raise TableError(f"There is no file {path}. Give the path of a CSV or Parquet file.") from None
+    except (OSError, EOFError, lzma.LZMAError, zipfile.BadZipFile) as error:
+        raise TableError(f"{path} cannot be read: {error}.") from error
+    if not content.strip():
+        raise TableError(f"{path} is empty. A table needs a header line and rows.")
+    frame = _read_parquet(path, content) if content[:4] == b"PAR1" else _read_csv(path, content)
+    frame.columns = frame.columns.map(lambda name: str(name).strip())
+    twice = sorted(set(frame.columns[frame.columns.duplicated()]))
+    if twice:
+        raise TableError(f"{path} has more than one column named {', '.join(twice)}. Rename them.")
+    return Table(frame, source or path.name, hashlib.sha256(content).hexdigest())
+
+
+def _uncompressed(path: Path) -> bytes:
+    if path.suffix == ".zip":
+        with zipfile.ZipFile(path) as archive:
+            files = [name for name in archive.namelist() if not name.endswith("/")]
+            if len(files) != 1:
+                raise TableError(f"{path} holds {len(files)} files. Unpack it and give the one to use.")
+            return archive.read(files[0])
+    content = path.read_bytes()
+    unpack = _UNPACK.get(path.suffix)
+    return unpack(content) if unpack else content
+
+
+def _read_parquet(path: Path, content: bytes) -> pd.DataFrame:
+    try:
+        frame = pd.read_parquet(io.BytesIO(content))
+    except Exception as error:  # pyarrow's errors have no common base
+        raise TableError(f"{path} is no Parquet file that can be read: {error}.") from error
+    return pd.DataFrame({name: _plain(frame[name]) for name in frame.columns}, copy=False)
+
+
+def _plain(series: pd.Series) -> pd.Series:
+    """One of the four kinds from any dtype that Parquet gives."""
+    dtype = series.dtype
+    if isinstance(dtype, pd.CategoricalDtype):
+        series = series.astype(dtype.categories.dtype)
+        dtype = series.dtype
+    if pd.api.types.is_bool_dtype(dtype):
+        return series.astype("boolean")
+    if pd.api.types.is_numeric_dtype(dtype):
+        return series.astype("float64")
+    if pd.api.types.is_datetime64_any_dtype(dtype):
+        return series
+    present = series.dropna()
+    if len(present) and present.map(lambda value: isinstance(value, bool)).all():
+        return series.astype("boolean")
+    if len(present) and not present.map(lambda value: isinstance(value, str)).all():
+        numbers = pd.to_numeric(series, errors="coerce")  # decimals, mixed integers
+        if numbers.notna().sum() == len(present):
+            return numbers.astype("float64")
+    return _strings(series.map(str, na_action="ignore"))
+
+
+def _strings(series: pd.Series) -> pd.Series:
+    plain = series.astype(object)
+    return plain.where(~(plain.isna() | plain.isin(MISSING_WORDS)), None)
+
+
+def _read_csv(path: Path, content: bytes) -> pd.DataFrame:
+    encoding = _encoding(content)
+    head = content[:_SNIFFED].decode(encoding, errors="replace")
+    separator = _separator(head)
+    try:
+        raw = pd.read_csv(
+            io.BytesIO(content),
+            sep=separator,
+            encoding=encoding,
+            dtype=object,
+            keep_default_na=False,
+            skipinitialspace=True,
+            index_col=False,
+        )
+    except (pd.errors.ParserError, UnicodeError, ValueError) as error:
+        raise TableError(f"{path} cannot be read as CSV with the separator {separator!r}: {error}.") from error
+    if raw.shape[1] < 2 or raw.empty:
+        raise TableError(
+            f"{path} was read as {raw.shape[1]} column and {len(raw)} rows. A table needs a header line, "
+            "at least two columns separated by comma, semicolon, tab or |, and rows."
+        )
+    decimal_comma = separator == ";"
+    return pd.DataFrame({name: _typed(raw[name], decimal_comma) for name in raw.columns}, copy=False)
+
+
+def _encoding(content: bytes) -> str:
+    if content.startswith((b"\xff\xfe", b"\xfe\xff")):
+        return "utf-16"
+    try:
+        content.decode("utf-8")
+        return "utf-8-sig"
+    except UnicodeDecodeError:
+        best = from_bytes(content[:_SNIFFED]).best()
+        # charset-normalizer likes rare code pages; what is neither UTF nor multi-byte is usually this
+        return best.encoding if best and best.encoding.startswith(("utf", "gb", "big5", "shift", "euc")) else "cp1252"
+
+
+def _separator(head: str) -> str:
+    """The candidate that cuts the first lines into the most columns, the same number in each."""
+    lines = head.splitlines()[:200]
+    lines = lines[:-1] if len(lines) > 2 else lines  # the last may be cut off
+
+    def score(separator: str) -> tuple[float, int]:
+        counts = [len(row) for row in csv.reader(lines, delimiter=separator) if row]
+        if not counts or counts[0] < 2:
+            return (0.0, 0)
+        return (round(sum(count == counts[0] for count in counts) / len(counts), 1), counts[0])
+
+    return max(_SEPARATORS, key=score)
+
+
+def _typed(series: pd.Series, decimal_comma: bool) -> pd.Series:
+    text = series.astype(object).where(series.notna(), "").map(lambda value: str(value).strip())
+    missing = text.isin(MISSING_WORDS)
+    present = text[~missing]
+    if present.empty:
+        return pd.Series(np.nan, index=series.index, dtype="float64")
+    if present.isin(_BOOLEANS).all():
+        return text.map(_BOOLEANS).where(~missing, None).astype("boolean")
+    # 01234 is a code, not a number; 0.5 is a number
+    if not present.map(lambda value: bool(_LEADING_ZERO.match(value))).any():
+        numbers = text.where(~missing, "nan")
+        for candidate in (numbers, numbers.str.replace(",", ".")) if decimal_comma else (numbers,):
+            parsed = pd.to_numeric(candidate, errors="coerce")
+            if parsed[~missing].notna().all():
+                return parsed.astype("float64").where(np.isfinite(parsed))
+    return text.where(~missing, None).astype(object)

@@ -1,0 +1,78 @@
+"""The target column: which task it asks for, its classes, its values as numbers."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from bundle.manifest import Label, Task
+from trainer.columns import kind_of
+from trainer.errors import TableError
+
+MAX_INFERRED_CLASSES = 20
+MAX_CLASSES = 200
+MIN_CLASS_ROWS = 10
+
+
+@dataclass(frozen=True)
+class Target:
+    """A target of n values.
+
+    `values` are places in `classes` (int64) or, for regression, the numbers (float64). `kept` marks
+    those rows of the column that `values` is of.
+    """
+
+    name: str
+    task: Task
+    classes: tuple[Label, ...]
+    positive: Label | None
+    values: npt.NDArray[Any]
+    kept: npt.NDArray[np.bool_]
+    dropped_classes: tuple[Label, ...]
+
+
+def read_target(series: pd.Series, task: Task | None, positive: object) -> Target:
+    """Read a target column without missing values. Raises TableError."""
+    name = str(series.name)
+    kind = kind_of(series)
+    distinct = series.nunique()
+    if distinct < 2:
+        raise TableError(f"The target '{name}' has {distinct} distinct value: there is nothing to predict.")
+    if task is None:
+        few = distinct <= MAX_INFERRED_CLASSES and bool((series == series.round()).all()) if kind == "number" else True
+        task = ("binary" if distinct == 2 else "multiclass") if few else "regression"
+    if task == "regression":
+        if kind == "category":
+            raise TableError(f"The target '{name}' holds text such as '{series.iloc[0]}': use --task multiclass.")
+        return Target(name, task, (), None, series.to_numpy(dtype="float64"), np.ones(len(series), dtype=bool), ())
+    labels = series.map(bool if kind == "boolean" else _label)
+    counts = labels.value_counts()
+    rare = [label for label in counts.index if counts[label] < MIN_CLASS_ROWS]
+    classes: tuple[Label, ...] = tuple(sorted(label for label in counts.index if counts[label] >= MIN_CLASS_ROWS))
+    if not 2 <= len(classes) <= MAX_CLASSES:
+        raise TableError(
+            f"The target '{name}' has {len(classes)} classes of at least {MIN_CLASS_ROWS} rows; it needs 2 to "
+            f"{MAX_CLASSES}." + (" If it is a quantity, use --task regression." if kind == "number" else "")
+        )
+    if task == "binary" and len(classes) != 2:
+        raise TableError(f"The target '{name}' has {len(classes)} classes: use --task multiclass.")
+    kept = labels.isin(classes).to_numpy()
+    places = {label: place for place, label in enumerate(classes)}
+    values = labels[kept].map(places).to_numpy(dtype="int64")
+    if len(classes) == 2:
+        chosen = classes[1] if positive is None else next((c for c in classes if str(c) == str(positive)), None)
+        if chosen is None:
+            raise TableError(f"The positive class '{positive}' is not one of '{classes[0]}' and '{classes[1]}'.")
+        return Target(name, "binary", classes, chosen, values, kept, tuple(rare))
+    return Target(name, "multiclass", classes, None, values, kept, tuple(rare))
+
+
+def _label(value: object) -> Label:
+    if isinstance(value, str):
+        return value
+    number = float(value)  # type: ignore[arg-type]
+    return int(number) if number == int(number) else str(number)

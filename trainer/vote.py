@@ -1,0 +1,196 @@
+"""The final round: the best of each learner and the baselines on the same folds, and their soft vote.
+
+All that is chosen here is chosen on out-of-fold predictions of the training rows.
+"""
+
+from __future__ import annotations
+
+import time
+import warnings
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from flaml.automl.task.factory import task_factory
+from sklearn.model_selection import KFold, StratifiedKFold
+
+from bundle.manifest import Task, Value
+from trainer.metrics import Array, Metric
+from trainer.search import THREADS
+
+FOLDS = 5
+MAX_MEMBERS = 4
+STEPS = 12  # of the greedy choice: weights are twelfths
+DEFAULT_LIGHTGBM = "lgbm (defaults)"
+BASELINE = {"binary": "majority class", "multiclass": "majority class", "regression": "mean"}
+
+
+@dataclass(frozen=True)
+class Fitted:
+    """A fitted estimator with its share of the vote. `estimator` is FLAML's wrapper."""
+
+    learner: str
+    weight: float
+    config: dict[str, Value]
+    estimator: Any
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """One row of the final leaderboard; `score` is the metric of its out-of-fold predictions."""
+
+    name: str
+    learner: str
+    config: dict[str, Value]
+    score: float
+    seconds: float
+    outputs: Array
+    rounds: int | None = None  # trees that early stopping kept, where the learner stops early
+
+
+@dataclass(frozen=True)
+class Chosen:
+    """The winner: candidates with their weights (one alone, or a vote), and the whole board."""
+
+    shares: tuple[tuple[Candidate, float], ...]
+    board: tuple[tuple[str, float, float, bool], ...]  # name, metric, seconds, chosen
+
+
+@dataclass(frozen=True)
+class Ensemble:
+    """The model in Python: the weighted mean of its members' outputs."""
+
+    task: Task
+    members: tuple[Fitted, ...]
+
+    def outputs(self, x: Array) -> Array:
+        """Probabilities of shape (rows, classes), or values of shape (rows,)."""
+        parts = [member.weight * outputs(member.estimator, x, self.task) for member in self.members]
+        return np.sum(parts, axis=0)
+
+
+def outputs(estimator: Any, x: Array, task: Task) -> Array:
+    """What one estimator gives: probabilities (rows, classes), or values (rows,), as float64."""
+    given = estimator.predict(x) if task == "regression" else estimator.predict_proba(x)
+    return np.asarray(given, dtype=np.float64)
+
+
+def fit(
+    learner: type[Any], config: dict[str, Value], x: Array, y: Array, task: Task, seed: int, rounds: int | None = None
+) -> Any:
+    """Fit one configuration. `rounds` fixes the number of trees instead of stopping early."""
+    flaml_task = task_factory("regression" if task == "regression" else task, x, y)
+    arguments: dict[str, Any] = {}
+    if rounds is not None:
+        config = {name: value for name, value in config.items() if name != "early_stopping_rounds"}
+        config["n_estimators"] = rounds
+        arguments["use_best_model"] = False
+    estimator = learner(task=flaml_task, n_jobs=THREADS, random_seed=seed, **config)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        estimator.fit(x, y, **arguments)
+    return estimator
+
+
+def out_of_fold(
+    name: str,
+    learner_name: str,
+    learner: type[Any],
+    config: dict[str, Value],
+    x: Array,
+    y: Array,
+    task: Task,
+    metric: Metric,
+    seed: int,
+) -> Candidate:
+    """Predict every training row by an estimator that was fitted without it."""
+    started = time.monotonic()
+    given: Array | None = None
+    counts = []
+    for train, held_out in folds(y, task, seed):
+        estimator = fit(learner, config, x[train], y[train], task, seed)
+        part = outputs(estimator, x[held_out], task)
+        given = np.empty((len(y), *part.shape[1:])) if given is None else given
+        given[held_out] = part
+        counts.append(getattr(estimator.estimator, "tree_count_", None))
+    assert given is not None
+    rounds = None if None in counts else max(1, round(float(np.mean(counts))))
+    score = metric.function(y, given)
+    return Candidate(name, learner_name, config, score, time.monotonic() - started, given, rounds)
+
+
+def baseline(y: Array, task: Task, metric: Metric) -> Candidate:
+    """What needs no model: the share of each class, or the mean."""
+    constant = y.mean() if task == "regression" else np.bincount(y) / len(y)
+    given = np.broadcast_to(constant, (len(y), *np.shape(constant)))
+    return Candidate(BASELINE[task], "", {}, metric.function(y, given), 0.0, given)
+
+
+def folds(y: Array, task: Task, seed: int) -> list[tuple[Array, Array]]:
+    """The folds on which all candidates are compared."""
+    splitter = KFold if task == "regression" else StratifiedKFold
+    return list(splitter(FOLDS, shuffle=True, random_state=seed).split(y, y))
+
+
+def choose(candidates: Sequence[Candidate], y: Array, task: Task, metric: Metric, seed: int) -> Chosen:
+    """Choose the best candidate, or the soft vote where it wins.
+
+    The vote is scored with weights that were chosen without the rows they are scored on, so that it
+    has no advantage over the single candidates.
+    """
+    eligible = [candidate for candidate in candidates if candidate.learner]
+    best = min(eligible, key=lambda candidate: metric.loss(y, candidate.outputs))
+    shares: tuple[tuple[Candidate, float], ...] = ((best, 1.0),)
+    vote_row: tuple[tuple[str, float, float, bool], ...] = ()
+    if len(eligible) > 1:
+        started = time.monotonic()
+        crossed = np.empty_like(best.outputs)
+        for train, held_out in folds(y, task, seed):
+            weights = greedy_weights([c.outputs[train] for c in eligible], y[train], metric)
+            crossed[held_out] = np.tensordot(weights, [c.outputs[held_out] for c in eligible], axes=1)
+        weights = greedy_weights([candidate.outputs for candidate in eligible], y, metric)
+        wins = metric.loss(y, crossed) < metric.loss(y, best.outputs) and np.count_nonzero(weights) > 1
+        if wins:
+            shares = tuple((c, float(w)) for c, w in zip(eligible, weights, strict=True) if w)
+        names = " + ".join(c.name for c, w in zip(eligible, weights, strict=True) if w)
+        seconds = time.monotonic() - started
+        vote_row = ((f"vote of {names}", metric.function(y, crossed), seconds, wins),)
+    single = shares[0][0].name if len(shares) == 1 else None
+    rows = [(c.name, c.score, c.seconds, c.name == single) for c in candidates] + list(vote_row)
+    rows.sort(key=lambda row: row[1], reverse=metric.greater_is_better)
+    return Chosen(shares, tuple(rows))
+
+
+def greedy_weights(given: Sequence[Array], y: Array, metric: Metric) -> Array:
+    """Weights of shape (candidates,) that sum to 1.
+
+    Ensemble selection with replacement (Caruana et al., "Ensemble selection from libraries of
+    models", ICML 2004): at each step add the candidate that helps most; the best step counts.
+    """
+    counts = np.zeros(len(given))
+    total = np.zeros_like(given[0])
+    best_loss, best_counts = np.inf, counts
+    for step in range(1, STEPS + 1):
+        full = np.count_nonzero(counts) == MAX_MEMBERS
+        losses = [
+            np.inf if full and not counts[place] else metric.loss(y, (total + part) / step)
+            for place, part in enumerate(given)
+        ]
+        place = int(np.argmin(losses))
+        counts[place] += 1
+        total = total + given[place]
+        if losses[place] < best_loss:
+            best_loss, best_counts = losses[place], counts.copy()
+    return np.asarray(best_counts / best_counts.sum())
+
+
+def refit(
+    chosen: Chosen, classes: dict[str, type[Any]], x: Array, y: Array, task: Task, seed: int
+) -> Ensemble:
+    """Fit what was chosen on all training rows."""
+    members = []
+    for candidate, weight in chosen.shares:
+        estimator = fit(classes[candidate.learner], candidate.config, x, y, task, seed, candidate.rounds)
+        members.append(Fitted(candidate.learner, weight, candidate.config, estimator))
+    return Ensemble(task, tuple(members))
