@@ -1,0 +1,1 @@
+"""The command line, and the process runner of the embedded stack."""

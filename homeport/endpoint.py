@@ -1,0 +1,111 @@
+"""A client of the endpoint, for people: reads their file, sends it, explains refusals."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+
+from homeport.errors import EndpointError
+
+ROWS_A_REQUEST = 1_000
+_TABLES = (".csv", ".tsv", ".txt", ".parquet", ".gz", ".bz2", ".xz", ".zip")
+
+
+class Endpoint:
+    """One endpoint with a key.
+
+    >>> Endpoint("http://127.0.0.1:8000", key).score({"data": rows})
+    {'result': ['yes', 'no']}
+    """
+
+    def __init__(self, url: str, key: str) -> None:
+        # trust_env off: a proxy in the environment has no business with a call to this machine
+        local = httpx.URL(url).host in ("127.0.0.1", "localhost", "::1")
+        self._client = httpx.Client(
+            base_url=url, headers={"Authorization": f"Bearer {key}"}, timeout=60, trust_env=not local
+        )
+        self.url = url
+
+    def score(self, content: object) -> Any:
+        """Post a body to `/score`. Raises EndpointError with the endpoint's own words."""
+        return self._ask("POST", "/score", json=content)
+
+    def columns(self) -> dict[str, Any]:
+        """Column name → JSON schema, from the endpoint's description. Raises EndpointError."""
+        document = self._ask("GET", "/openapi.json")
+        properties: dict[str, Any] = document["components"]["schemas"]["Row"]["properties"]
+        return properties
+
+    def _ask(self, method: str, path: str, **arguments: Any) -> Any:
+        try:
+            response = self._client.request(method, path, **arguments)
+        except httpx.TransportError as error:
+            raise EndpointError(f"No answer from {self.url} ({error}). Is it running? `homeport up` starts it.") from error
+        try:
+            content = response.json()
+        except ValueError:
+            raise EndpointError(f"{self.url}{path} answered {response.status_code} with no JSON: is it Homeport?") from None
+        if response.is_success:
+            return json.loads(content) if isinstance(content, str) else content
+        message = content.get("message", content) if isinstance(content, dict) else content
+        raise EndpointError(f"{self.url}{path} answered {response.status_code}: {message}")
+
+
+def score_file(endpoint: Endpoint, file: str, method: str) -> Iterator[Any]:
+    """Score a file (`-`: standard input); yields the answer of each request. Raises EndpointError, TrainerError."""
+    if file != "-" and "".join(Path(file).suffixes[-1:]).lower() in _TABLES:
+        rows = table_rows(Path(file), endpoint.columns())
+    else:
+        content = _read_json(file)
+        if isinstance(content, dict) and ({"data", "Inputs"} & set(content)):
+            yield endpoint.score(content)
+            return
+        rows = content if isinstance(content, list) else [content]
+    for start in range(0, len(rows), ROWS_A_REQUEST):
+        yield endpoint.score({"data": rows[start : start + ROWS_A_REQUEST], "method": method})
+
+
+def table_rows(path: Path, columns: dict[str, Any]) -> list[dict[str, Any]]:
+    """The rows of a CSV or Parquet file, in the types that the endpoint's columns have."""
+    from trainer.table import read_table  # pandas takes a second: not for JSON
+
+    frame = read_table(path).frame
+    extra = [name for name in frame.columns if name not in columns]
+    if extra:
+        print(f"Left out, because the model has no such column: {', '.join(extra)}.", file=sys.stderr)
+    known = [name for name in frame.columns if name in columns]
+    typed = []
+    for name in known:
+        text = "string" in columns[name]["type"]
+        values = frame[name].astype(object).where(frame[name].notna(), None)
+        typed.append([_typed(value, text) for value in values])
+    return [dict(zip(known, row, strict=True)) for row in zip(*typed, strict=True)]
+
+
+def _typed(value: Any, text: bool) -> Any:
+    if value is None:
+        return None
+    if text and isinstance(value, float):
+        return str(int(value)) if value.is_integer() else str(value)
+    return str(value) if text else value
+
+
+def _read_json(file: str) -> Any:
+    try:
+        text = sys.stdin.read() if file == "-" else Path(file).read_text()
+    except (OSError, UnicodeDecodeError) as error:
+        raise EndpointError(f"{file} cannot be read: {error}.") from error
+    try:
+        return json.loads(text)
+    except ValueError as error:
+        try:
+            return [json.loads(line) for line in text.splitlines() if line.strip()]
+        except ValueError:
+            raise EndpointError(
+                f"{file} is neither JSON, nor a JSON object a line, nor named like a table (.csv, .parquet): {error}."
+            ) from error

@@ -1,0 +1,62 @@
+"""`homeport up`: from nothing to a scored answer."""
+
+from __future__ import annotations
+
+import json
+import time
+
+from rich.console import Console
+from rich.table import Table
+
+from bundle import Store
+from homeport import training
+from homeport.endpoint import Endpoint
+from homeport.stack import Stack
+from serving.keys import read_keys
+
+DEFAULT_DATASET = "bank-marketing"
+SHOWN_METRICS = 4
+
+
+def bring_up(store: Store, stack: Stack, model: str | None, host: str, port: int, console: Console) -> None:
+    """Train if there is no model, serve the champion, score the bundle's examples through HTTP.
+
+    Raises HomeportError, BundleError, and the trainer's errors.
+    """
+    started = time.monotonic()
+    names = store.names()
+    if not names and model is None:
+        console.print(f"No model yet: training on {DEFAULT_DATASET}.")
+        training.run(training.Options(DEFAULT_DATASET), store, console)
+        names = store.names()
+    name = model or names[0]
+    folder = store.champion_path(name)
+    manifest = store.manifest(name, folder.name)
+    service = stack.start(name, manifest.version, host, port)
+    key = read_keys(stack.keys).primary
+    examples = json.loads((folder / "examples.json").read_bytes())
+    endpoint = Endpoint(service.url, key)
+    answer = endpoint.score({"data": examples})["result"]
+
+    rows = Table("row", "answer", *([] if manifest.regression else map(str, manifest.classes)), box=None)
+    shares = [] if manifest.regression else endpoint.score({"data": examples, "method": "predict_proba"})["result"]
+    for place, label in enumerate(answer):
+        first = ", ".join(f"{column}={value}" for column, value in list(examples[place].items())[:4])
+        rows.add_row(f"{first}, …", f"[bold]{label}[/]", *(f"{share:.4f}" for share in (shares[place] if shares else ())))
+    console.print(f"\n[bold]{name} {manifest.version}[/] answers over HTTP ({manifest.target}):")
+    console.print(rows)
+    metrics = "  ".join(f"{metric} {manifest.metrics[metric]:.4f}" for metric in _shown(manifest.metrics))
+    console.print(f"\nMetrics   {metrics}  (on {manifest.training.test_rows:,} untouched rows of: {manifest.fingerprint.source})", highlight=False)
+    console.print(f"Endpoint  {service.url}/score   Swagger {service.url}/docs", highlight=False)
+    console.print(f"Key       {key}", highlight=False)
+    console.print(f"Report    {folder / 'report.html'}", highlight=False)
+    console.print(f"Log       {stack.log}", highlight=False)
+    console.print(
+        f"\nUp in {time.monotonic() - started:.1f} s. Score your own rows: `homeport score rows.json`. Stop: `make down`.",
+        highlight=False,
+    )
+
+
+def _shown(metrics: dict[str, float]) -> list[str]:
+    first = ("accuracy", "AUC_weighted", "f1_score_macro", "log_loss", "r2_score", "root_mean_squared_error", "mean_absolute_error")
+    return [metric for metric in first if metric in metrics][:SHOWN_METRICS]

@@ -1,0 +1,113 @@
+"""Rows in, labels or probabilities out. Knows the model, and no HTTP."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import msgspec
+from msgspec.structs import astuple
+
+from bundle import FLOAT32_MAX, Column, Manifest
+from bundle.model import Model
+from serving.errors import InvalidRequest
+
+Method = Literal["predict", "predict_proba"]
+
+_Number = Annotated[float, msgspec.Meta(ge=-FLOAT32_MAX, le=FLOAT32_MAX)]
+_TYPES: dict[str, Any] = {"number": _Number | None, "boolean": bool | None, "category": str | None}
+_EXPECTED = {
+    "number": "a number within ±3.4e38, or null",
+    "boolean": "true, false or null",
+    "category": "a string or null",
+}
+
+
+def row_type(columns: Sequence[Column]) -> type[msgspec.Struct]:
+    """A struct that decodes one row strictly; its fields are in the order of the columns.
+
+    A column that was ever missing in training may be absent; any value may be null.
+    """
+    names = [f"column_{place}" for place in range(len(columns))]  # a column's own name may be no identifier
+    return msgspec.defstruct(
+        "Row",
+        [
+            (name, _TYPES[column.kind]) if column.required else (name, _TYPES[column.kind], None)
+            for name, column in zip(names, columns, strict=True)
+        ],
+        rename={name: column.name for name, column in zip(names, columns, strict=True)},
+        forbid_unknown_fields=True,
+        frozen=True,
+        kw_only=True,
+        gc=False,
+    )
+
+
+class Scorer:
+    """The model of one bundle behind its row type.
+
+    >>> scorer = Scorer(Path("models/bank-marketing/1"))
+    >>> scorer.score(msgspec.json.decode(body, type=list[scorer.Row]), "predict")
+    ['no', 'yes']
+    """
+
+    def __init__(self, bundle: Path) -> None:
+        """Load and check the bundle. Raises BundleError."""
+        self._model = Model(bundle)
+        self.manifest: Manifest = self._model.manifest
+        self.Row = row_type(self.manifest.columns)
+
+    def score(self, rows: Sequence[msgspec.Struct], method: Method) -> list[Any]:
+        """Labels (or a regression's values), or lists of probabilities in the order of the classes."""
+        if not rows:
+            return []
+        outputs = self._model.outputs(self._model.encode(map(astuple, rows)))
+        if method == "predict":
+            return self._model.labels(outputs)
+        if self.manifest.regression:
+            raise InvalidRequest("The model is a regression: it has no probabilities. Use the method 'predict'.")
+        probabilities: list[Any] = outputs.tolist()
+        return probabilities
+
+    def complain(self, rows: object) -> None:
+        """Say what is wrong with rows that did not decode. Slow: for the one request that failed.
+
+        Raises InvalidRequest naming the first wrong row, its column, what was got and what is expected.
+        """
+        if not isinstance(rows, list):
+            raise InvalidRequest(f"'data' should be a list of rows (objects), got {_shown(rows)}.")
+        columns = {column.name: column for column in self.manifest.columns}
+        for number, row in enumerate(rows):
+            if not isinstance(row, dict):
+                raise InvalidRequest(f"Row {number} should be an object of column names and values, got {_shown(row)}.")
+            for name in row:
+                if name not in columns:
+                    raise InvalidRequest(
+                        f"Row {number}: unknown column {_shown(name)}. Expected: {', '.join(columns)}."
+                    )
+            for name, column in columns.items():
+                if name not in row and column.required:
+                    raise InvalidRequest(f"Row {number}: column '{name}' is missing. Expected {_expected(column)}.")
+                if not _fits(row.get(name), column):
+                    raise InvalidRequest(
+                        f"Row {number}, column '{name}': got {_shown(row[name])}, expected {_expected(column)}."
+                    )
+
+
+def _fits(value: object, column: Column) -> bool:
+    try:
+        msgspec.convert(value, _TYPES[column.kind])
+    except msgspec.ValidationError:
+        return False
+    return True
+
+
+def _expected(column: Column) -> str:
+    return f"{_EXPECTED[column.kind]}, such as {_shown(column.example)}"
+
+
+def _shown(value: object) -> str:
+    text = json.dumps(value)
+    return text if len(text) <= 80 else f"{text[:80]}…"

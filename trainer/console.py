@@ -1,0 +1,133 @@
+"""The training job on a terminal: a live bar and leaderboard; on anything else, plain lines."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from types import TracebackType
+from typing import Self
+
+from rich.console import Console, Group
+from rich.live import Live
+from rich.markup import escape
+from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+from rich.table import Table
+
+from bundle import Manifest
+from trainer.guardrails import Finding
+from trainer.search import MAX_TRIAL_SHARE, Trial
+from trainer.vote import Candidate
+
+_OUTCOME = {"passed": "[green]passed[/]", "fixed": "[cyan]fixed[/]", "alert": "[yellow]alert[/]"}
+_HEADLINE = ("accuracy", "AUC_weighted", "log_loss", "f1_score_macro", "r2_score", "root_mean_squared_error", "mean_absolute_error")
+
+
+def figure(value: float) -> str:
+    """A metric with the digits that mean something."""
+    return f"{value:,.4f}" if abs(value) < 1000 else f"{value:,.0f}"
+
+
+class ConsoleWatcher:
+    """A `trainer.fit.Watcher` that shows what happens. Use as a context manager."""
+
+    def __init__(self, console: Console, budget: float | None, max_trials: int | None) -> None:
+        self._console = console
+        self._by_trials = max_trials is not None
+        self._total = float(max_trials or (budget or 0.0) * MAX_TRIAL_SHARE)
+        self._progress = Progress(
+            SpinnerColumn(), TextColumn("{task.description}"), BarColumn(30), TimeElapsedColumn(), console=console
+        )
+        self._task = self._progress.add_task("Looking at the table", total=None)
+        self._best: dict[str, Trial] = {}
+        self._live = Live(self, console=console, transient=True, refresh_per_second=8)
+        self._started = 0.0
+        self._searching = False
+
+    def __enter__(self) -> Self:
+        if self._console.is_terminal:
+            self._live.start()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self._live.stop()
+
+    def __rich__(self) -> Group:
+        if self._searching and not self._by_trials:
+            self._progress.update(self._task, completed=min(time.monotonic() - self._started, self._total))
+        return Group(self._leaderboard(), self._progress) if self._searching and self._best else Group(self._progress)
+
+    def guardrails(self, findings: Sequence[Finding]) -> None:
+        """Print the findings as a table."""
+        table = Table("guardrail", "outcome", "detail", title="Data guardrails", title_justify="left", box=None)
+        for finding in findings:
+            table.add_row(finding.check, _OUTCOME[finding.outcome], escape(finding.detail))
+        self._console.print(table)
+
+    def stage(self, title: str) -> None:
+        """Show the next part of the job."""
+        self._searching = title == "Search"
+        self._started = time.monotonic()
+        if self._searching:
+            self._best = {}
+            title = "Search (Ctrl-C keeps the best so far)"
+        elif not self._console.is_terminal:
+            self._console.print(title)
+        self._progress.update(self._task, description=title, completed=0, total=self._total if self._searching else None)
+
+    def trial(self, trial: Trial) -> None:
+        """Move the bar; keep the best trial of each learner."""
+        known = self._best.get(trial.learner)
+        improved = trial.score == trial.best and all(trial.best != other.best for other in self._best.values())
+        if known is None or improved or abs(trial.score - trial.best) < abs(known.score - trial.best):
+            self._best[trial.learner] = trial
+        if improved and not self._console.is_terminal:
+            self._console.print(f"trial {trial.number}: {trial.learner} {figure(trial.score)} after {trial.elapsed:.0f} s")
+        completed = {"completed": float(trial.number)} if self._by_trials else {}
+        self._progress.update(self._task, description=f"Trial {trial.number}, best {figure(trial.best)} (Ctrl-C keeps it)", **completed)
+
+    def candidate(self, candidate: Candidate) -> None:
+        """Name the candidate that was scored last."""
+        self._progress.update(self._task, description=f"Out of fold: {candidate.name} {figure(candidate.score)}")
+
+    def _leaderboard(self) -> Table:
+        table = Table("trial", "learner", "metric", "best so far", "time", box=None)
+        best = next(reversed(list(self._best.values()))).best
+        for trial in sorted(self._best.values(), key=lambda trial: abs(trial.score - best)):
+            table.add_row(
+                str(trial.number), trial.learner, figure(trial.score), figure(trial.best), f"{trial.elapsed:.1f} s"
+            )
+        return table
+
+
+def print_result(console: Console, manifest: Manifest, folder: str) -> None:
+    """The final leaderboard, the metrics beside their baselines, and where the bundle is."""
+    training = manifest.training
+    board = Table("candidate", training.metric, "time", title=f"Leaderboard, {training.folds}-fold out of fold on {training.train_rows:,} rows", title_justify="left", box=None)
+    for row in training.leaderboard:
+        style = "bold green" if row.chosen else None
+        board.add_row(escape(row.candidate), figure(row.metric), f"{row.seconds:.1f} s", style=style)
+    console.print(board)
+    metrics = Table("metric", "this model", *manifest.baselines, title=f"On {training.test_rows:,} untouched test rows", title_justify="left", box=None)
+    for name in _HEADLINE:
+        if name in manifest.metrics:
+            others = [figure(baseline[name]) if name in baseline else "" for baseline in manifest.baselines.values()]
+            metrics.add_row(name, figure(manifest.metrics[name]), *others)
+    console.print(metrics)
+    if manifest.repeats:
+        console.print(_repeats(manifest))
+    parity = manifest.parity
+    rows = parity.clean_rows + parity.damaged_rows + parity.adversarial_rows
+    console.print(
+        f"Parity over {rows:,} rows: {parity.flips} labels differ, largest difference {parity.max_difference:.1e}.\n"
+        f"{training.trials} trials{' (ended by you)' if training.interrupted else ''}, {training.seconds:.0f} s. "
+        f"Bundle: {escape(folder)} (open report.html there).",
+        highlight=False,
+    )
+
+
+def _repeats(manifest: Manifest) -> Table:
+    table = Table("metric", "mean", "sd", title="Repeated splits, each searched anew", title_justify="left", box=None)
+    for name, spread in manifest.repeats.items():
+        if name in _HEADLINE:
+            table.add_row(name, figure(spread.mean), figure(spread.sd))
+    return table
