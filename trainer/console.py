@@ -61,7 +61,7 @@ class ConsoleWatcher:
         table = Table("guardrail", "outcome", "detail", title="Data guardrails", title_justify="left", box=None)
         for finding in findings:
             table.add_row(finding.check, _OUTCOME[finding.outcome], escape(finding.detail))
-        self._console.print(table)
+        self._console.print(table, "")
 
     def stage(self, title: str) -> None:
         """Show the next part of the job."""
@@ -106,13 +106,13 @@ def print_result(console: Console, manifest: Manifest, folder: str) -> None:
     for row in training.leaderboard:
         style = "bold green" if row.chosen else None
         board.add_row(escape(row.candidate), figure(row.metric), f"{row.seconds:.1f} s", style=style)
-    console.print(board)
+    console.print("", board, "")
     metrics = Table("metric", "this model", *manifest.baselines, title=f"On {training.test_rows:,} untouched test rows", title_justify="left", box=None)
     for name in _HEADLINE:
         if name in manifest.metrics:
             others = [figure(baseline[name]) if name in baseline else "" for baseline in manifest.baselines.values()]
             metrics.add_row(name, figure(manifest.metrics[name]), *others)
-    console.print(metrics)
+    console.print(metrics, "")
     if manifest.repeats:
         console.print(_repeats(manifest))
     parity = manifest.parity

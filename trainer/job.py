@@ -135,14 +135,15 @@ def _examples(request: Request, inspected: Inspected, trained: Trained) -> list[
     """The data set's own rows, or the first two of the test rows that are complete."""
     if request.examples:
         names = [column.name for column in trained.columns]
-        return [{name: row[name] for name in names if name in row} for row in request.examples]
+        return [{name: row.get(name) for name in names} for row in request.examples]
     test = inspected.frame.iloc[trained.test]
     complete = test[test.notna().all(axis=1)]
     return rows((complete if len(complete) >= 2 else test).head(2), trained.columns)
 
 
 def _with_examples(columns: Sequence[Column], example: Mapping[str, Value]) -> tuple[Column, ...]:
-    return tuple(msgspec.structs.replace(c, example=example.get(c.name, c.example)) for c in columns)
+    values = {name: value for name, value in example.items() if value is not None}
+    return tuple(msgspec.structs.replace(c, example=values.get(c.name, c.example)) for c in columns)
 
 
 def _golden(scorer: bytes, inspected: Inspected, trained: Trained) -> Golden:
