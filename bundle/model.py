@@ -54,14 +54,18 @@ class Model:
 
     def outputs(self, matrix: Matrix) -> Outputs:
         """Probabilities of shape (rows, classes); for regression values of shape (rows, 1)."""
-        return cast(Outputs, self._session.run(None, {"matrix": matrix})[0])
+        outputs: Outputs = self._session.run(None, {"matrix": matrix})[0]
+        return outputs
 
     def labels(self, outputs: Outputs) -> list[Label] | list[float]:
         """The most probable class of each row; for regression the value itself."""
         if self.manifest.regression:
             return cast(list[float], outputs[:, 0].tolist())
         classes = self.manifest.classes
-        return [classes[place] for place in outputs.argmax(axis=1)]
+        if len(outputs) == 1:  # a third of what numpy takes for one row
+            row = outputs[0].tolist()
+            return [classes[row.index(max(row))]]
+        return [classes[place] for place in outputs.argmax(axis=1).tolist()]
 
     def tuples(self, rows: Iterable[Mapping[str, Value]]) -> list[Sequence[Value]]:
         """Rows as mappings → tuples in the order of the columns; absent columns are missing."""

@@ -9,8 +9,9 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
-import uuid
 from collections.abc import Callable
+from importlib.metadata import version
+from random import getrandbits
 from time import perf_counter
 from typing import Any, Literal
 from urllib.parse import parse_qsl
@@ -22,8 +23,11 @@ from serving.errors import InvalidRequest, NotReady
 from serving.keys import KeyRing
 from serving.scorer import Method, Scorer
 
-SERVER_VERSION = b"homeport/0.1.0"
 MAX_REQUEST_ID = 100
+_SERVER = (b"x-ms-server-version", f"homeport/{version('homeport')}".encode())
+_SUCCEEDED, _FAILED = (b"x-ms-run-function-failed", b"False"), (b"x-ms-run-function-failed", b"True")
+_JSON = (b"content-type", b"application/json")
+_ALLOW = (b"allow", b"GET, POST, OPTIONS")
 
 log = logging.getLogger("homeport.serving")
 
@@ -57,19 +61,19 @@ class Azure:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
         headers = dict(scope["headers"])
-        request_id = headers.get(b"x-request-id") or uuid.uuid4().hex.encode()
-        echoed = [(b"x-ms-server-version", SERVER_VERSION), (b"x-request-id", request_id)]
+        request_id = headers.get(b"x-request-id") or b"%032x" % getrandbits(128)  # unique, not secret
+        echoed = [_SERVER, (b"x-request-id", request_id)]
         if b"x-ms-client-request-id" in headers:
             echoed.append((b"x-ms-client-request-id", headers[b"x-ms-client-request-id"]))
         if max(len(request_id), len(headers.get(b"x-ms-client-request-id", b""))) > MAX_REQUEST_ID:
             message = f"A request id should have at most {MAX_REQUEST_ID} characters."
-            return await _respond(send, 431, _message(message), [(b"x-ms-server-version", SERVER_VERSION)])
+            return await _respond(send, 431, _message(message), [_SERVER])
         method = scope["method"]
         if method == "OPTIONS":
-            return await _respond(send, 200, b"", [*echoed, (b"allow", b"GET, POST, OPTIONS")])
+            return await _respond(send, 200, b"", [*echoed, _ALLOW])
         if method not in ("GET", "POST"):
             message = "The method is not allowed for the requested URL."
-            return await _respond(send, 405, _message(message), [*echoed, (b"allow", b"GET, POST, OPTIONS")])
+            return await _respond(send, 405, _message(message), [*echoed, _ALLOW])
         if self._recognise(headers.get(b"authorization", b"")) is None:
             message = "Give one of the endpoint's keys in the header 'Authorization: Bearer <key>'."
             return await _respond(send, 401, _message(message), [*echoed, (b"www-authenticate", b"Bearer")])
@@ -92,10 +96,8 @@ class Azure:
         except Exception:
             log.exception("request %s failed", request_id.decode("latin-1"))
             message = f"The model failed; the service's log says why (request {request_id.decode('latin-1')})."
-            return await _respond(send, 500, _message(message), [*echoed, (b"x-ms-run-function-failed", b"True")])
-        echoed.append((b"x-ms-run-function-failed", b"False"))
-        echoed.append((b"x-ms-run-fn-exec-ms", b"%.3f" % milliseconds))
-        return await _respond(send, 200, answer, echoed)
+            return await _respond(send, 500, _message(message), [*echoed, _FAILED])
+        return await _respond(send, 200, answer, [*echoed, _SUCCEEDED, (b"x-ms-run-fn-exec-ms", b"%.3f" % milliseconds)])
 
     async def _run(self, scorer: Scorer, body: bytes) -> tuple[bytes, float]:
         """Decode, score and encode; returns the answer and the milliseconds that scoring took."""
@@ -213,6 +215,6 @@ def _message(text: str) -> bytes:
 
 
 async def _respond(send: Send, status: int, body: bytes, headers: Headers) -> None:
-    headers = [*headers, (b"content-type", b"application/json"), (b"content-length", b"%d" % len(body))]
+    headers = [*headers, _JSON, (b"content-length", b"%d" % len(body))]
     await send({"type": "http.response.start", "status": status, "headers": headers})
     await send({"type": "http.response.body", "body": body})

@@ -89,7 +89,7 @@ def export_scorer(ensemble: Ensemble, columns: int, target: tuple[float, float],
     `target` is the mean and the standard deviation that a regression's target was scaled with.
     """
     nodes = Nodes()
-    result = _answer(nodes, ensemble, "matrix", columns, target)
+    result = _answer(nodes, ensemble, "matrix", columns, target, len(classes))
     matrix = helper.make_tensor_value_info("matrix", TensorProto.FLOAT, [None, columns])
     return nodes.model("scorer", [matrix], [_output(result, classes)])
 
@@ -101,7 +101,7 @@ def export_model(
     nodes = Nodes()
     encoded = [_encode(nodes, column) for column in columns]
     matrix = nodes.add("Concat", *encoded, axis=1)
-    result = _answer(nodes, ensemble, matrix, len(columns), target)
+    result = _answer(nodes, ensemble, matrix, len(columns), target, len(classes))
     outputs = [_output(result, classes)]
     if classes:
         # the first of equal probabilities, as numpy's argmax has it
@@ -147,16 +147,19 @@ def _encode(nodes: Nodes, column: Column) -> str:
     return column.onnx_name
 
 
-def _answer(nodes: Nodes, ensemble: Ensemble, matrix: str, columns: int, target: tuple[float, float]) -> str:
+def _answer(
+    nodes: Nodes, ensemble: Ensemble, matrix: str, columns: int, target: tuple[float, float], classes: int
+) -> str:
     regression = ensemble.task == "regression"
     parts = []
     for place, member in enumerate(ensemble.members):
         converted, result = convert(member, columns)
-        part = nodes.embed(converted, matrix, f"member{place}", result)
-        if len(ensemble.members) > 1:
-            part = nodes.add("Mul", part, nodes.constant(np.float32(member.weight)))
-        parts.append(part)
-    total = nodes.add("Sum", *parts) if len(parts) > 1 else parts[0]
+        parts.append(nodes.embed(converted, matrix, f"member{place}", result))
+    total = parts[0]
+    if len(parts) > 1:  # the weighted sum as one product: each node costs a microsecond a call
+        weights = [member.weight * np.eye(1 if regression else classes) for member in ensemble.members]
+        side_by_side = nodes.add("Concat", *parts, axis=1)
+        total = nodes.add("MatMul", side_by_side, nodes.constant(np.concatenate(weights).astype(np.float32)))
     if not regression:
         return nodes.add("Identity", total, output="probabilities")
     mean, spread = target

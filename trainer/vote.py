@@ -20,7 +20,7 @@ from trainer.metrics import Array, Metric
 from trainer.search import THREADS
 
 FOLDS = 5
-MAX_MEMBERS = 4
+MAX_MEMBERS = 3  # a fourth gained 0.0002 ROC-AUC on Bank Marketing, and costs 5 µs a row
 STEPS = 12  # of the greedy choice: weights are twelfths
 DEFAULT_LIGHTGBM = "lgbm (defaults)"
 BASELINE = {"binary": "majority class", "multiclass": "majority class", "regression": "mean"}
