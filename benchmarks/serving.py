@@ -24,6 +24,7 @@ from importlib.metadata import version
 from pathlib import Path
 
 import psutil
+from starlette.types import Receive, Scope, Send
 
 from bundle import Store
 from bundle.read import read_golden
@@ -34,9 +35,8 @@ BODIES = 64
 CONNECTIONS = 16
 
 
-async def constant(scope: dict[str, object], receive: object, send: object) -> None:
+async def constant(_: Scope, receive: Receive, send: Send) -> None:
     """The limit: reads the body, answers what never changes."""
-    assert callable(receive) and callable(send)
     while (await receive()).get("more_body"):
         pass
     headers = [(b"content-type", b"application/json"), (b"content-length", b"17")]
@@ -87,7 +87,8 @@ def ask(target: Server, bodies: Sequence[bytes], count: int) -> float:
     requests = [f"{target.head}content-length: {len(body)}\r\n\r\n".encode() + body for body in bodies]
     with ExitStack() as stack:
         connections = [
-            stack.enter_context(socket.create_connection(("127.0.0.1", target.port), timeout=30)) for _ in range(CONNECTIONS)
+            stack.enter_context(socket.create_connection(("127.0.0.1", target.port), timeout=30))
+            for _ in range(CONNECTIONS)
         ]
         before = target.cpu()
         for start in range(0, count, CONNECTIONS):
@@ -148,10 +149,15 @@ def main() -> None:
             server("uvicorn, a constant", limit_command, ports[0], {}, head) as limit,
             server("homeport", ["-m", "serving"], ports[1], environment, head) as ours,
         ):
-            print(f"{platform.processor() or platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}, "
-                  f"onnxruntime {version('onnxruntime')}, uvicorn {version('uvicorn')}, fastapi {version('fastapi')}; "
-                  f"model {name} {folder.name}; {arguments.rounds} interleaved rounds, µs of CPU a request: median (min-max)\n")  # fmt: skip
-            print("| rows | uvicorn, a constant | homeport | ratio of medians | of minima |\n| --- | --- | --- | --- | --- |")
+            packages = ", ".join(f"{package} {version(package)}" for package in ("onnxruntime", "uvicorn", "fastapi"))
+            print(
+                f"{platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}, {packages}; model"
+            )
+            print(
+                f"{name} {folder.name}; {arguments.rounds} interleaved rounds, µs of CPU a request: median (min-max)\n"
+            )
+            print("| rows | uvicorn, a constant | homeport | ratio of medians | of minima |")
+            print("| --- | --- | --- | --- | --- |")
             for size, count in REQUESTS.items():
                 bodies = [
                     json.dumps({"data": [rows[(start + place) % len(rows)] for place in range(size)]}).encode()

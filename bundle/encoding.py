@@ -39,7 +39,7 @@ class _Codes(dict[Any, float]):
 
     def __init__(self, categories: Sequence[str]) -> None:
         missing = float(len(categories) + 1)
-        super().__init__({word: missing for word in (None, *MISSING_WORDS)})
+        super().__init__(dict.fromkeys((None, *MISSING_WORDS), missing))
         self.update((category, float(code)) for code, category in enumerate(categories))
         self.unseen = float(len(categories))
 

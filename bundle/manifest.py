@@ -27,7 +27,7 @@ class Record(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
     """Base of the manifest's parts: immutable, and strict about what it reads."""
 
 
-class Column(Record):
+class Column(Record, frozen=True):
     """One input column, as clients send it and as the graphs take it."""
 
     name: str
@@ -43,7 +43,7 @@ class Column(Record):
     categories: tuple[str, ...] = ()  # the most frequent first; the place is the code
 
 
-class Parity(Record):
+class Parity(Record, frozen=True):
     """What the export gate measured between the Python estimators and both ONNX graphs."""
 
     clean_rows: int
@@ -55,7 +55,7 @@ class Parity(Record):
     tolerance: float
 
 
-class Fingerprint(Record):
+class Fingerprint(Record, frozen=True):
     """Which data the model has seen."""
 
     source: str
@@ -66,7 +66,7 @@ class Fingerprint(Record):
     credit: str = ""
 
 
-class Member(Record):
+class Member(Record, frozen=True):
     """One estimator of the model, with its share of the soft vote."""
 
     learner: str
@@ -74,7 +74,7 @@ class Member(Record):
     config: dict[str, Value]
 
 
-class Standing(Record):
+class Standing(Record, frozen=True):
     """One row of the final leaderboard: a candidate and its out-of-fold metric."""
 
     candidate: str
@@ -83,7 +83,7 @@ class Standing(Record):
     chosen: bool = False
 
 
-class Training(Record):
+class Training(Record, frozen=True):
     """How the model came to be."""
 
     started: str  # ISO 8601, UTC
@@ -103,7 +103,7 @@ class Training(Record):
     versions: dict[str, str]
 
 
-class Spread(Record):
+class Spread(Record, frozen=True):
     """A metric over repeated splits, each searched anew."""
 
     mean: float
@@ -111,7 +111,7 @@ class Spread(Record):
     values: tuple[float, ...]
 
 
-class Manifest(Record):
+class Manifest(Record, frozen=True):
     """See the field comments; `files` holds the SHA-256 of every other file of the bundle."""
 
     protocol: int
@@ -137,7 +137,7 @@ class Manifest(Record):
         return self.task == "regression"
 
 
-class Golden(Record):
+class Golden(Record, frozen=True):
     """Rows with the outputs that the graphs gave when the bundle was written.
 
     `outputs[i]` holds the probabilities of row `i` in the order of the classes, or the one value

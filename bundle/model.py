@@ -60,7 +60,7 @@ class Model:
     def labels(self, outputs: Outputs) -> list[Label] | list[float]:
         """The most probable class of each row; for regression the value itself."""
         if self.manifest.regression:
-            return cast(list[float], outputs[:, 0].tolist())
+            return cast("list[float]", outputs[:, 0].tolist())
         classes = self.manifest.classes
         if len(outputs) == 1:  # a third of what numpy takes for one row
             row = outputs[0].tolist()

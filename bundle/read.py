@@ -1,5 +1,6 @@
 """Reading a bundle, with the checks in this order: digest of the manifest, its protocol, its fields,
-the digest of every file, no file that does not belong."""
+the digest of every file, no file that does not belong.
+"""
 
 from __future__ import annotations
 
@@ -11,9 +12,7 @@ import msgspec
 from bundle.errors import BundleCorrupt, BundleForeign
 from bundle.manifest import GOLDEN, MANIFEST, MANIFEST_DIGEST, MODEL_GRAPH, PROTOCOL, SCORER_GRAPH, Golden, Manifest
 
-_REMEDY = (
-    "Go back with `homeport models rollback`, copy the bundle anew from where it was written, or train again."
-)
+_REMEDY = "Go back with `homeport models rollback`, copy the bundle anew from where it was written, or train again."
 
 
 class _Protocol(msgspec.Struct):

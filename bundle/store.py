@@ -22,7 +22,7 @@ CHAMPION = "champion"
 _NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,62}")
 
 
-class Champion(Record):
+class Champion(Record, frozen=True):
     """The content of the pointer file; `previous` has the latest first."""
 
     version: str

@@ -54,10 +54,14 @@ def train(
     task: Annotated[Task | None, typer.Option(help="By default what the target looks like.")] = None,
     positive: Annotated[str | None, typer.Option(help="Positive class of a binary target.")] = None,
     drop: Annotated[list[str] | None, typer.Option(help="Column to leave out; may be repeated.")] = None,
-    metric: Annotated[str | None, typer.Option(help="What to optimise, such as roc_auc, log_loss, accuracy, rmse.")] = None,
+    metric: Annotated[
+        str | None, typer.Option(help="What to optimise, such as roc_auc, log_loss, accuracy, rmse.")
+    ] = None,
     learners: Annotated[str | None, typer.Option(help="Learners to search over, separated by commas.")] = None,
     budget: Annotated[float, typer.Option(min=1, help="Seconds of search.")] = 60.0,
-    max_trials: Annotated[int | None, typer.Option(min=1, help="End by trials instead: reproducible with --seed.")] = None,
+    max_trials: Annotated[
+        int | None, typer.Option(min=1, help="End by trials instead: reproducible with --seed.")
+    ] = None,
     seed: Annotated[int, typer.Option(min=0, help="Seed of split, search and folds.")] = 0,
     repeats: Annotated[int, typer.Option(min=0, help="Search anew on so many further splits: mean and sd.")] = 0,
     promote: Annotated[bool, typer.Option(help="Make the new version the champion.")] = False,
@@ -66,12 +70,12 @@ def train(
     """Find the best model for a table and write it as a bundle.
 
     Examples:
-
     `homeport train bank-marketing`
 
     `homeport train sales.csv --target churned --budget 120`
 
     `homeport train prices.parquet -t price --max-trials 50 --seed 7 --repeats 5`
+
     """
     options = training.Options(
         table, target, name, task, positive, tuple(drop or ()), metric,
@@ -84,7 +88,9 @@ def train(
         store.promote(manifest.name, manifest.version)
     champion = store.champion(manifest.name)
     if champion and champion.version == manifest.version:
-        console.print(f"{manifest.name} {manifest.version} is the champion. Serve it: `homeport up --model {manifest.name}`.")
+        console.print(
+            f"{manifest.name} {manifest.version} is the champion. Serve it: `homeport up --model {manifest.name}`."
+        )
     else:
         console.print(
             f"The champion stays version {champion.version if champion else '-'}. "
@@ -119,19 +125,21 @@ def down(state: State = DEFAULT_STATE) -> None:
 def score(
     file: Annotated[str, typer.Argument(help="JSON, JSON lines, CSV or Parquet; - reads JSON from standard input.")],
     proba: Annotated[bool, typer.Option("--proba", help="Probabilities instead of labels.")] = False,
-    url: Annotated[str | None, typer.Option(envvar="HOMEPORT_URL", help="Address; by default the embedded stack's.")] = None,
+    url: Annotated[
+        str | None, typer.Option(envvar="HOMEPORT_URL", help="Address; by default the embedded stack's.")
+    ] = None,
     key: Annotated[str | None, typer.Option(envvar="HOMEPORT_KEY", help="Key; by default the primary one.")] = None,
     state: State = DEFAULT_STATE,
 ) -> None:
     """Score the rows of a file by the endpoint and print its answer as JSON.
 
     Examples:
-
     `homeport score rows.json`
 
     `homeport score new-clients.csv --proba`
 
     `echo '{"age": 41, "job": "admin."}' | homeport score -`
+
     """
     stack = Stack(state, DEFAULT_MODELS)
     running = stack.running()
@@ -182,9 +190,7 @@ def models_rollback(name: ModelName, models: Models = DEFAULT_MODELS) -> None:
 
 
 @keys.command("show")
-def keys_show(
-    name: Annotated[KeyName, typer.Argument(help="Which of the two.")], state: State = DEFAULT_STATE
-) -> None:
+def keys_show(name: Annotated[KeyName, typer.Argument(help="Which of the two.")], state: State = DEFAULT_STATE) -> None:
     """Print one key, and nothing else: `KEY=$(homeport keys show primary)`."""
     print(getattr(read_keys(Stack(state, DEFAULT_MODELS).keys), name))
 

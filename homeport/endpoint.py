@@ -45,11 +45,15 @@ class Endpoint:
         try:
             response = self._client.request(method, path, **arguments)
         except httpx.TransportError as error:
-            raise EndpointError(f"No answer from {self.url} ({error}). Is it running? `homeport up` starts it.") from error
+            raise EndpointError(
+                f"No answer from {self.url} ({error}). Is it running? `homeport up` starts it."
+            ) from error
         try:
             content = response.json()
         except ValueError:
-            raise EndpointError(f"{self.url}{path} answered {response.status_code} with no JSON: is it Homeport?") from None
+            raise EndpointError(
+                f"{self.url}{path} answered {response.status_code} with no JSON: is it Homeport?"
+            ) from None
         if response.is_success:
             return json.loads(content) if isinstance(content, str) else content
         message = content.get("message", content) if isinstance(content, dict) else content

@@ -78,7 +78,9 @@ class Stack:
                 stderr=log,
                 start_new_session=True,  # Ctrl-C on the terminal is not for it
             )
-        service = Service(process.pid, psutil.Process(process.pid).create_time(), f"http://{host}:{port}", model, version)
+        service = Service(
+            process.pid, psutil.Process(process.pid).create_time(), f"http://{host}:{port}", model, version
+        )
         replace_file(self.state / "serving.json", msgspec.json.encode(service))
         try:
             self._wait_ready(process, service)

@@ -26,7 +26,14 @@ def versions_table(store: Store) -> Table:
             training = manifest.training
             chosen = next((row.metric for row in training.leaderboard if row.chosen), float("nan"))
             table.add_row(
-                star, name, version, manifest.task, escape(manifest.target), training.metric, f"{chosen:,.4f}", manifest.created
+                star,
+                name,
+                version,
+                manifest.task,
+                escape(manifest.target),
+                training.metric,
+                f"{chosen:,.4f}",
+                manifest.created,
             )
     if not table.row_count:
         table.caption = f"No models in {store.root} yet: `homeport train TABLE --target COLUMN`."
@@ -38,7 +45,7 @@ def manifest_table(manifest: Manifest, path: Path) -> Group:
     training, parity = manifest.training, manifest.parity
     facts = Table(show_header=False, box=None)
     rows = parity.clean_rows + parity.damaged_rows + parity.adversarial_rows
-    for name, value in (
+    for fact, text in (
         ("model", f"{manifest.name} {manifest.version}, {manifest.task} of {manifest.target}"),
         ("classes", ", ".join(map(str, manifest.classes)) or "-"),
         ("data", f"{manifest.fingerprint.source}, {manifest.fingerprint.rows:,} rows"),
@@ -48,16 +55,19 @@ def manifest_table(manifest: Manifest, path: Path) -> Group:
         ("parity", f"{rows:,} rows, {parity.flips} labels differ, difference at most {parity.max_difference:.1e}"),
         ("folder", str(path)),
     ):
-        facts.add_row(name, escape(value))
+        facts.add_row(fact, escape(text))
     metrics = Table("metric on test rows", "this model", *manifest.baselines, box=None)
     for name, value in manifest.metrics.items():
-        metrics.add_row(name, f"{value:,.4f}", *(f"{b[name]:,.4f}" if name in b else "" for b in manifest.baselines.values()))
+        metrics.add_row(
+            name, f"{value:,.4f}", *(f"{b[name]:,.4f}" if name in b else "" for b in manifest.baselines.values())
+        )
     columns = Table("column", "kind", "missing", "range or categories", box=None)
     for column in manifest.columns:
         seen = (
             f"{column.minimum:,g} … {column.maximum:,g}"
             if column.minimum is not None and column.maximum is not None
-            else ", ".join(column.categories[:6]) + (f" and {len(column.categories) - 6} more" if len(column.categories) > 6 else "")
+            else ", ".join(column.categories[:6])
+            + (f" and {len(column.categories) - 6} more" if len(column.categories) > 6 else "")
         )
         columns.add_row(escape(column.name), column.kind, f"{column.missing_share:.1%}", escape(seen))
     return Group(facts, "", metrics, "", columns)

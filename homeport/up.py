@@ -42,21 +42,36 @@ def bring_up(store: Store, stack: Stack, model: str | None, host: str, port: int
     shares = [] if manifest.regression else endpoint.score({"data": examples, "method": "predict_proba"})["result"]
     for place, label in enumerate(answer):
         first = ", ".join(f"{column}={value}" for column, value in list(examples[place].items())[:4])
-        rows.add_row(f"{first}, …", f"[bold]{label}[/]", *(f"{share:.4f}" for share in (shares[place] if shares else ())))
+        rows.add_row(
+            f"{first}, …", f"[bold]{label}[/]", *(f"{share:.4f}" for share in (shares[place] if shares else ()))
+        )
     console.print(f"\n[bold]{name} {manifest.version}[/] answers over HTTP ({manifest.target}):")
-    console.print(rows)
+    console.print(rows, "")
     metrics = "  ".join(f"{metric} {manifest.metrics[metric]:.4f}" for metric in _shown(manifest.metrics))
-    console.print(f"\nMetrics   {metrics}  (on {manifest.training.test_rows:,} untouched rows of: {manifest.fingerprint.source})", highlight=False)
-    console.print(f"Endpoint  {service.url}/score   Swagger {service.url}/docs", highlight=False)
-    console.print(f"Key       {key}", highlight=False)
-    console.print(f"Report    {folder / 'report.html'}", highlight=False)
-    console.print(f"Log       {stack.log}", highlight=False)
+    source = f"on {manifest.training.test_rows:,} untouched rows of: {manifest.fingerprint.source}"
+    for fact, text in (
+        ("Metrics", f"{metrics}  ({source})"),
+        ("Endpoint", f"{service.url}/score   Swagger {service.url}/docs"),
+        ("Key", key),
+        ("Report", str(folder / "report.html")),
+        ("Log", str(stack.log)),
+    ):
+        console.print(f"{fact:<9} {text}", highlight=False, markup=False)
     console.print(
-        f"\nUp in {time.monotonic() - started:.1f} s. Score your own rows: `homeport score rows.json`. Stop: `make down`.",
+        f"\nUp in {time.monotonic() - started:.1f} s. "
+        "Score your own rows: `homeport score rows.json`. Stop: `make down`.",
         highlight=False,
     )
 
 
 def _shown(metrics: dict[str, float]) -> list[str]:
-    first = ("accuracy", "AUC_weighted", "f1_score_macro", "log_loss", "r2_score", "root_mean_squared_error", "mean_absolute_error")
+    first = (
+        "accuracy",
+        "AUC_weighted",
+        "f1_score_macro",
+        "log_loss",
+        "r2_score",
+        "root_mean_squared_error",
+        "mean_absolute_error",
+    )
     return [metric for metric in first if metric in metrics][:SHOWN_METRICS]

@@ -89,7 +89,9 @@ def create_app(settings: Settings | None = None) -> Application:
     app.score = azure
     app.mount("/assets", StaticFiles(directory=ASSETS), name="assets")
 
-    @app.get("/", response_class=PlainTextResponse, operation_id="ServiceHealthCheck", summary="Says that the service is up.")
+    @app.get(
+        "/", response_class=PlainTextResponse, operation_id="ServiceHealthCheck", summary="Says that the service is up."
+    )
     async def healthy() -> str:
         return "Healthy"
 

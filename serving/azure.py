@@ -97,7 +97,9 @@ class Azure:
             log.exception("request %s failed", request_id.decode("latin-1"))
             message = f"The model failed; the service's log says why (request {request_id.decode('latin-1')})."
             return await _respond(send, 500, _message(message), [*echoed, _FAILED])
-        return await _respond(send, 200, answer, [*echoed, _SUCCEEDED, (b"x-ms-run-fn-exec-ms", b"%.3f" % milliseconds)])
+        return await _respond(
+            send, 200, answer, [*echoed, _SUCCEEDED, (b"x-ms-run-fn-exec-ms", b"%.3f" % milliseconds)]
+        )
 
     async def _run(self, scorer: Scorer, body: bytes) -> tuple[bytes, float]:
         """Decode, score and encode; returns the answer and the milliseconds that scoring took."""
@@ -155,7 +157,9 @@ def _explained(scorer: Scorer, body: bytes) -> InvalidRequest:
     known = {"data", "method", "Inputs", "GlobalParameters"}
     unknown = sorted(set(content) - known)
     if unknown:
-        return InvalidRequest(f"Unknown parameter {json.dumps(unknown[0])}. Known are: data, method; or Inputs, GlobalParameters.")
+        return InvalidRequest(
+            f"Unknown parameter {json.dumps(unknown[0])}. Known are: data, method; or Inputs, GlobalParameters."
+        )
     inputs = content.get("Inputs", {})
     parameters = content.get("GlobalParameters", {})
     if "data" not in content and (not isinstance(inputs, dict) or "data" not in inputs):
@@ -190,7 +194,9 @@ async def _body(receive: Receive, headers: dict[bytes, bytes], limit: int) -> by
     """Read the body. Raises BodyTooLarge as soon as it is known to be."""
     declared = headers.get(b"content-length", b"")
     if declared.isdigit() and int(declared) > limit:
-        raise BodyTooLarge(f"The body has {int(declared)} bytes; the endpoint takes {limit}. Send fewer rows at a time.")
+        raise BodyTooLarge(
+            f"The body has {int(declared)} bytes; the endpoint takes {limit}. Send fewer rows at a time."
+        )
     parts: list[bytes] = []
     size = 0
     while True:

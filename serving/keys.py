@@ -55,7 +55,9 @@ def read_keys(path: Path) -> Keys:
     except FileNotFoundError:
         raise KeysError(f"There are no keys at {path} yet: they are made when the endpoint first starts.") from None
     except (OSError, msgspec.MsgspecError) as error:
-        raise KeysError(f"{path} holds no keys ({error}). Delete it, and new ones are made at the next start.") from error
+        raise KeysError(
+            f"{path} holds no keys ({error}). Delete it, and new ones are made at the next start."
+        ) from error
     if min(len(keys.primary), len(keys.secondary)) < 16:
         raise KeysError(f"A key in {path} is shorter than 16 characters. Delete the file, and new ones are made.")
     return keys

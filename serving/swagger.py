@@ -62,12 +62,12 @@ SECURITY_SCHEMES: Schema = {
 
 def paths(manifest: Manifest | None, version: Version) -> Schema:
     """The two operations of an Azure service."""
-    health = _operation("ServiceHealthCheck", "Says that the service is up.", version)
+    health = _operation("ServiceHealthCheck", "Says that the service is up.")
     health["responses"] = {"200": _answer("The service is up.", {"type": "string"}, version, "text/plain", "Healthy")}
     health.pop("security")
     if version == "2":
         health["produces"] = ["text/plain"]
-    score = _operation("RunMLService", "Scores rows.", version)
+    score = _operation("RunMLService", "Scores rows.")
     example = _example(manifest)
     if version == "2":
         body = {"name": "body", "in": "body", "required": True, "schema": _ref("Request", version)}
@@ -76,7 +76,9 @@ def paths(manifest: Manifest | None, version: Version) -> Schema:
         content = {"schema": _ref("Request", version)}
         content |= {"example": example} if version == "3" else {"examples": {"rows": {"value": example}}}
         score["requestBody"] = {"required": True, "content": {"application/json": content}}
-    answers = {"200": _answer("The labels, or what the method asks for, row by row.", _ref("Response", version), version)}
+    answers = {
+        "200": _answer("The labels, or what the method asks for, row by row.", _ref("Response", version), version)
+    }
     for status, text in (
         ("400", "A row is wrong; the message names row, column, value and what is expected."),
         ("401", "The key is missing or wrong."),
@@ -133,7 +135,7 @@ def _example(manifest: Manifest | None) -> Schema:
     return {"data": [{column.name: column.example for column in manifest.columns}] if manifest else []}
 
 
-def _operation(name: str, summary: str, version: Version) -> Schema:
+def _operation(name: str, summary: str) -> Schema:
     return {"operationId": name, "summary": summary, "security": [{"Bearer": []}]}
 
 
@@ -150,7 +152,9 @@ def _answer(
 
 
 def _property(column: Column, version: Version) -> Schema:
-    schema: Schema = {"type": {"number": "integer" if column.integer else "number", "boolean": "boolean"}.get(column.kind, "string")}
+    schema: Schema = {
+        "type": {"number": "integer" if column.integer else "number", "boolean": "boolean"}.get(column.kind, "string")
+    }
     notes = []
     if column.kind == "number":
         schema |= {"minimum": _plain(column.minimum, column), "maximum": _plain(column.maximum, column)}
@@ -164,7 +168,9 @@ def _property(column: Column, version: Version) -> Schema:
     if not column.required:
         notes.append(f"Missing in {column.missing_share:.1%} of the training rows; may be left out.")
     schema["description"] = " ".join(notes) or "True or false."
-    return _nullable(schema, version) | ({"examples": [column.example]} if version == "3.1" else {"example": column.example})
+    return _nullable(schema, version) | (
+        {"examples": [column.example]} if version == "3.1" else {"example": column.example}
+    )
 
 
 def _plain(value: float | None, column: Column) -> float | int | None:
@@ -175,10 +181,8 @@ def _nullable(schema: Schema, version: Version) -> Schema:
     """Null is a missing value in any column; each version says so in its own way."""
     if version == "2":
         return schema | {"x-nullable": True}
-    if version == "3":
-        schema = schema | {"nullable": True}
-    else:
-        schema = schema | {"type": [schema["type"], "null"]}
+    null: Schema = {"nullable": True} if version == "3" else {"type": [schema["type"], "null"]}
+    schema = schema | null
     return schema | ({"enum": [*schema["enum"], None]} if "enum" in schema else {})
 
 

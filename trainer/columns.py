@@ -8,6 +8,7 @@ from collections.abc import Iterable, Sequence
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
+from msgspec.structs import replace
 
 from bundle import FLOAT32_MAX, Column, Matrix
 from bundle.manifest import Kind, Value
@@ -67,7 +68,7 @@ def rows(frame: pd.DataFrame, columns: Sequence[Column]) -> list[dict[str, Value
 
 
 def _value(value: object, column: Column) -> Value:
-    if value is None or value is pd.NA or value != value:
+    if pd.isna(value):  # type: ignore[call-overload]
         return None
     if column.kind == "category":
         return str(value)
@@ -80,25 +81,26 @@ def _value(value: object, column: Column) -> Value:
 def _describe(series: pd.Series, onnx_name: str) -> Column:
     kind = kind_of(series)
     present = series.dropna()
-    common = {
-        "name": str(series.name),
-        "onnx_name": onnx_name,
-        "kind": kind,
-        "required": len(present) == len(series),
-        "missing_share": round(1 - len(present) / len(series), 6),
-    }
+    column = Column(
+        name=str(series.name),
+        onnx_name=onnx_name,
+        kind=kind,
+        required=len(present) == len(series),
+        missing_share=round(1 - len(present) / len(series), 6),
+        example=None,
+    )
     if kind == "category":
         counts = present.value_counts()
         # most frequent first, equal counts by name, so that the same rows give the same codes
         order = sorted(counts.index, key=lambda category: (-int(counts[category]), category))
-        return Column(**common, example=order[0], categories=tuple(order[:MAX_CATEGORIES]))
+        return replace(column, example=order[0], categories=tuple(order[:MAX_CATEGORIES]))
     if kind == "boolean":
-        return Column(**common, example=bool(present.mode().iloc[0]))
+        return replace(column, example=bool(present.mode().iloc[0]))
     numbers = present.to_numpy(dtype="float64")
     integer = bool((numbers == np.round(numbers)).all()) and float(np.abs(numbers).max()) < 2**53
     middle = float(np.sort(numbers)[len(numbers) // 2])
-    return Column(
-        **common,
+    return replace(
+        column,
         example=int(middle) if integer else middle,
         integer=integer,
         minimum=float(numbers.min()),

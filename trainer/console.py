@@ -19,7 +19,15 @@ from trainer.search import MAX_TRIAL_SHARE, Trial
 from trainer.vote import Candidate
 
 _OUTCOME = {"passed": "[green]passed[/]", "fixed": "[cyan]fixed[/]", "alert": "[yellow]alert[/]"}
-_HEADLINE = ("accuracy", "AUC_weighted", "log_loss", "f1_score_macro", "r2_score", "root_mean_squared_error", "mean_absolute_error")
+_HEADLINE = (
+    "accuracy",
+    "AUC_weighted",
+    "log_loss",
+    "f1_score_macro",
+    "r2_score",
+    "root_mean_squared_error",
+    "mean_absolute_error",
+)
 
 
 def figure(value: float) -> str:
@@ -48,7 +56,9 @@ class ConsoleWatcher:
             self._live.start()
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         self._live.stop()
 
     def __rich__(self) -> Group:
@@ -72,7 +82,9 @@ class ConsoleWatcher:
             title = "Search (Ctrl-C keeps the best so far)"
         elif not self._console.is_terminal:
             self._console.print(title)
-        self._progress.update(self._task, description=title, completed=0, total=self._total if self._searching else None)
+        self._progress.update(
+            self._task, description=title, completed=0, total=self._total if self._searching else None
+        )
 
     def trial(self, trial: Trial) -> None:
         """Move the bar; keep the best trial of each learner."""
@@ -81,9 +93,13 @@ class ConsoleWatcher:
         if known is None or improved or abs(trial.score - trial.best) < abs(known.score - trial.best):
             self._best[trial.learner] = trial
         if improved and not self._console.is_terminal:
-            self._console.print(f"trial {trial.number}: {trial.learner} {figure(trial.score)} after {trial.elapsed:.0f} s")
-        completed = {"completed": float(trial.number)} if self._by_trials else {}
-        self._progress.update(self._task, description=f"Trial {trial.number}, best {figure(trial.best)} (Ctrl-C keeps it)", **completed)
+            self._console.print(
+                f"trial {trial.number}: {trial.learner} {figure(trial.score)} after {trial.elapsed:.0f} s"
+            )
+        description = f"Trial {trial.number}, best {figure(trial.best)} (Ctrl-C keeps it)"
+        self._progress.update(self._task, description=description)
+        if self._by_trials:
+            self._progress.update(self._task, completed=trial.number)
 
     def candidate(self, candidate: Candidate) -> None:
         """Name the candidate that was scored last."""
@@ -102,12 +118,26 @@ class ConsoleWatcher:
 def print_result(console: Console, manifest: Manifest, folder: str) -> None:
     """The final leaderboard, the metrics beside their baselines, and where the bundle is."""
     training = manifest.training
-    board = Table("candidate", training.metric, "time", title=f"Leaderboard, {training.folds}-fold out of fold on {training.train_rows:,} rows", title_justify="left", box=None)
+    board = Table(
+        "candidate",
+        training.metric,
+        "time",
+        title=f"Leaderboard, {training.folds}-fold out of fold on {training.train_rows:,} rows",
+        title_justify="left",
+        box=None,
+    )
     for row in training.leaderboard:
         style = "bold green" if row.chosen else None
         board.add_row(escape(row.candidate), figure(row.metric), f"{row.seconds:.1f} s", style=style)
     console.print("", board, "")
-    metrics = Table("metric", "this model", *manifest.baselines, title=f"On {training.test_rows:,} untouched test rows", title_justify="left", box=None)
+    metrics = Table(
+        "metric",
+        "this model",
+        *manifest.baselines,
+        title=f"On {training.test_rows:,} untouched test rows",
+        title_justify="left",
+        box=None,
+    )
     for name in _HEADLINE:
         if name in manifest.metrics:
             others = [figure(baseline[name]) if name in baseline else "" for baseline in manifest.baselines.values()]

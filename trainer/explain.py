@@ -16,7 +16,9 @@ IMPORTANCE_ROWS = 2_000
 BINS = 10
 
 
-def importance(ensemble: Ensemble, x: Array, y: Array, columns: Sequence[Column], metric: Metric, seed: int) -> dict[str, float]:
+def importance(
+    ensemble: Ensemble, x: Array, y: Array, columns: Sequence[Column], metric: Metric, seed: int
+) -> dict[str, float]:
     """Permutation importance (Breiman 2001), the largest first: how much worse `metric` gets, in its unit.
 
     `x` is the encoded matrix (rows, columns), `y` the values the ensemble was fitted to predict.
@@ -49,7 +51,7 @@ def _distribution(series: pd.Series, column: Column) -> dict[str, Any]:
         return _binned(series.to_numpy(dtype="float64"))
     shares = series.value_counts(normalize=True, dropna=False)
     return {
-        "categories": {str(key): float(share) for key, share in shares.items() if not pd.isna(key)},
+        "categories": {str(key): float(share) for key, share in shares.items() if isinstance(key, (str, bool))},
         "missing": float(series.isna().mean()),
     }
 
@@ -58,4 +60,8 @@ def _binned(values: Array) -> dict[str, Any]:
     present = values[np.isfinite(values)]
     edges = np.unique(np.quantile(present, np.linspace(0, 1, BINS + 1)[1:-1]))
     counts = np.bincount(np.searchsorted(edges, present, side="left"), minlength=len(edges) + 1)
-    return {"edges": edges.tolist(), "shares": (counts / len(values)).tolist(), "missing": 1 - len(present) / len(values)}
+    return {
+        "edges": edges.tolist(),
+        "shares": (counts / len(values)).tolist(),
+        "missing": 1 - len(present) / len(values),
+    }

@@ -174,7 +174,9 @@ def _identifiers(frame: pd.DataFrame) -> list[str]:
 
 
 def _cardinality(frame: pd.DataFrame) -> Finding:
-    many = [name for name in frame.columns if kind_of(frame[name]) == "category" and frame[name].nunique() > MAX_CATEGORIES]
+    many = [
+        name for name in frame.columns if kind_of(frame[name]) == "category" and frame[name].nunique() > MAX_CATEGORIES
+    ]
     if not many:
         return Finding("High cardinality", "passed", f"no column has more than {MAX_CATEGORIES} categories")
     return Finding(
@@ -191,7 +193,9 @@ def _timestamps(frame: pd.DataFrame) -> Finding:
     if not named:
         return Finding("Timestamps and large numbers", "passed", "none that float32 cannot tell apart")
     return Finding(
-        "Timestamps and large numbers", "fixed", f"{_names(named)}: counted from their median, so that float32 keeps them apart"
+        "Timestamps and large numbers",
+        "fixed",
+        f"{_names(named)}: counted from their median, so that float32 keeps them apart",
     )
 
 
@@ -219,5 +223,7 @@ def _leak(frame: pd.DataFrame, target: Target) -> Finding:
         return Finding("Leak", "passed", f"no column predicts the target alone (best: {name}, {measure} {score:.3f})")
     leaks = [name for name, score in alone if score >= LEAK]
     return Finding(
-        "Leak", "alert", f"{_names(leaks)}: predicts the target alone ({measure} {score:.3f}). Is it known in time? Else --drop it"
+        "Leak",
+        "alert",
+        f"{_names(leaks)}: predicts the target alone ({measure} {score:.3f}). Is it known in time? Else --drop it",
     )

@@ -76,12 +76,12 @@ def learners(task: Task, columns: Sequence[Column]) -> dict[str, type[BaseEstima
     class Forest(RandomForestEstimator):  # type: ignore[misc]
         def __init__(self, task: Any, **config: Any) -> None:
             super().__init__(task, **config)
-            self.estimator_class = _behind(_imputer, self.estimator_class)
+            self.estimator_class: Any = _behind(_imputer, self.estimator_class)
 
     class ExtraTrees(ExtraTreesEstimator):  # type: ignore[misc]
         def __init__(self, task: Any = "binary", **config: Any) -> None:
             super().__init__(task, **config)
-            self.estimator_class = _behind(_imputer, self.estimator_class)
+            self.estimator_class: Any = _behind(_imputer, self.estimator_class)
 
     linear = LRL1Classifier if task != "regression" else ElasticNetEstimator
 
@@ -90,7 +90,7 @@ def learners(task: Task, columns: Sequence[Column]) -> dict[str, type[BaseEstima
             super().__init__(task, **config)
             self.params.pop("random_seed", None)  # LRL1Classifier has made it random_state
             self.params.setdefault("max_iter", 300)
-            self.estimator_class = _behind(_one_hot_and_scaled(columns), self.estimator_class)
+            self.estimator_class: Any = _behind(_one_hot_and_scaled(columns), self.estimator_class)
 
     return {
         "lgbm": _LightGBM,

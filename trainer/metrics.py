@@ -64,7 +64,11 @@ METRICS = {
         Metric("log_loss", "log_loss", _CLASSES, False, log_loss),
         Metric("accuracy", "accuracy", _CLASSES, True, lambda v, p: float(sk.accuracy_score(v, p.argmax(axis=1)))),
         Metric(
-            "macro_f1", "macro_f1", _CLASSES, True, lambda v, p: float(sk.f1_score(v, p.argmax(axis=1), average="macro"))
+            "macro_f1",
+            "macro_f1",
+            _CLASSES,
+            True,
+            lambda v, p: float(sk.f1_score(v, p.argmax(axis=1), average="macro")),
         ),
         Metric("rmse", "rmse", ("regression",), False, lambda v, o: float(sk.root_mean_squared_error(v, o)), "target"),
         Metric("mae", "mae", ("regression",), False, lambda v, o: float(sk.mean_absolute_error(v, o)), "target"),

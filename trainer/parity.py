@@ -29,7 +29,24 @@ ROWS = 10_000  # at least, of all three kinds together
 CLEAN_ROWS = 10_000
 MADE_ROWS = 4_000  # damaged, and as many adversarial
 
-_STRANGE = ("", " ", "NA", "?", "null", "zzz-unseen", "ÄÖÜ ß", "日本語", "🙂", "a\nb", '"', "'", "\\", "x" * 5_000, "0", "-1e9")
+_STRANGE = (
+    "",
+    " ",
+    "NA",
+    "?",
+    "null",
+    "zzz-unseen",
+    "ÄÖÜ ß",
+    "日本語",
+    "🙂",
+    "a\nb",
+    '"',
+    "'",
+    "\\",
+    "x" * 5_000,
+    "0",
+    "-1e9",
+)
 
 
 class Graphs(NamedTuple):
@@ -131,7 +148,7 @@ def _with_cells(
     result = {}
     for column, pool in zip(columns, pools, strict=True):
         dtype = {"category": "object", "boolean": "boolean", "number": "float64"}[column.kind]
-        values = frame[column.name].to_numpy(dtype=object, na_value=None, copy=True)
+        values = frame[column.name].astype(object).where(frame[column.name].notna(), None).to_numpy(copy=True)
         hit = np.flatnonzero(rng.random(len(frame)) < share)
         for place, drawn in zip(hit, rng.integers(len(pool), size=len(hit)), strict=True):
             values[place] = pool[drawn]
@@ -151,13 +168,22 @@ def _adversarial(
     pools: list[list[Any]] = []
     for place, column in enumerate(columns):
         if column.kind == "category":
-            pools.append([*_STRANGE, *(change(c) for c in column.categories[:20] for change in (str.upper, "{} ".format))])
+            pools.append(
+                [*_STRANGE, *(change(c) for c in column.categories[:20] for change in (str.upper, "{} ".format))]
+            )
         elif column.kind == "boolean":
             pools.append([True, False, None])
         else:
             near = thresholds.get(place, np.zeros(0, dtype=np.float32))
-            near = np.concatenate([near, np.nextafter(near, np.float32(np.inf)), np.nextafter(near, np.float32(-np.inf))])
-            values = [*extremes, column.minimum, column.maximum, *(near[np.isfinite(near)].astype(float) + column.offset)]
+            near = np.concatenate(
+                [near, np.nextafter(near, np.float32(np.inf)), np.nextafter(near, np.float32(-np.inf))]
+            )
+            values = [
+                *extremes,
+                column.minimum,
+                column.maximum,
+                *(near[np.isfinite(near)].astype(float) + column.offset),
+            ]
             pools.append([round(value) if column.integer else value for value in values if value is not None])
     return _with_cells(frame, columns, 0.4, rng, pools)
 
@@ -187,7 +213,9 @@ def _complaint(
     clean, made = sizes
     parts = (wrong[:clean].sum(), wrong[clean : clean + made].sum(), wrong[clean + made :].sum())
     worst = [int(place) for place in np.argsort(-(difference + flipped))[:3]]
-    listed = "\n".join(f"  difference {difference[i]:.2g}: {msgspec.json.encode(sent[i]).decode()[:600]}" for i in worst)
+    listed = "\n".join(
+        f"  difference {difference[i]:.2g}: {msgspec.json.encode(sent[i]).decode()[:600]}" for i in worst
+    )
     learners = ", ".join(sorted({member.learner for member in ensemble.members}))
     return (
         f"The exported graph differs from the Python model on {wrong.sum()} of {len(wrong)} rows ({parts[0]} clean, "

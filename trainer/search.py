@@ -121,4 +121,3 @@ def search(
         )
     order = sorted(best.values(), key=lambda trial: trial.score, reverse=metric.greater_is_better)
     return Found(tuple(order), count, interrupted)
-

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import time
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -67,13 +67,14 @@ class Ensemble:
     def outputs(self, x: Array) -> Array:
         """Probabilities of shape (rows, classes), or values of shape (rows,)."""
         parts = [member.weight * outputs(member.estimator, x, self.task) for member in self.members]
-        return np.sum(parts, axis=0)
+        total: Array = np.sum(parts, axis=0)
+        return total
 
 
 def outputs(estimator: Any, x: Array, task: Task) -> Array:
     """What one estimator gives: probabilities (rows, classes), or values (rows,), as float64."""
-    given = estimator.predict(x) if task == "regression" else estimator.predict_proba(x)
-    return np.asarray(given, dtype=np.float64)
+    predict: Callable[[Array], Array] = estimator.predict if task == "regression" else estimator.predict_proba
+    return np.asarray(predict(x), dtype=np.float64)
 
 
 def fit(
@@ -107,7 +108,7 @@ def out_of_fold(
     """Predict every training row by an estimator that was fitted without it."""
     started = time.monotonic()
     given: Array | None = None
-    counts = []
+    counts: list[int | None] = []
     for train, held_out in folds(y, task, seed):
         estimator = fit(learner, config, x[train], y[train], task, seed)
         part = outputs(estimator, x[held_out], task)
@@ -115,7 +116,8 @@ def out_of_fold(
         given[held_out] = part
         counts.append(getattr(estimator.estimator, "tree_count_", None))
     assert given is not None
-    rounds = None if None in counts else max(1, round(float(np.mean(counts))))
+    kept = [count for count in counts if count is not None]
+    rounds = max(1, round(sum(kept) / len(kept))) if kept else None
     score = metric.function(y, given)
     return Candidate(name, learner_name, config, score, time.monotonic() - started, given, rounds)
 
@@ -150,7 +152,7 @@ def choose(candidates: Sequence[Candidate], y: Array, task: Task, metric: Metric
             weights = greedy_weights([c.outputs[train] for c in eligible], y[train], metric)
             crossed[held_out] = np.tensordot(weights, [c.outputs[held_out] for c in eligible], axes=1)
         weights = greedy_weights([candidate.outputs for candidate in eligible], y, metric)
-        wins = metric.loss(y, crossed) < metric.loss(y, best.outputs) and np.count_nonzero(weights) > 1
+        wins = bool(metric.loss(y, crossed) < metric.loss(y, best.outputs) and np.count_nonzero(weights) > 1)
         if wins:
             shares = tuple((c, float(w)) for c, w in zip(eligible, weights, strict=True) if w)
         names = " + ".join(c.name for c, w in zip(eligible, weights, strict=True) if w)
@@ -185,9 +187,7 @@ def greedy_weights(given: Sequence[Array], y: Array, metric: Metric) -> Array:
     return np.asarray(best_counts / best_counts.sum())
 
 
-def refit(
-    chosen: Chosen, classes: dict[str, type[Any]], x: Array, y: Array, task: Task, seed: int
-) -> Ensemble:
+def refit(chosen: Chosen, classes: dict[str, type[Any]], x: Array, y: Array, task: Task, seed: int) -> Ensemble:
     """Fit what was chosen on all training rows."""
     members = []
     for candidate, weight in chosen.shares:
