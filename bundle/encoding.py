@@ -7,7 +7,8 @@
 | category | the category at place i | i |
 | category | one that training did not see | number of categories |
 | category | missing | number of categories + 1 |
-| number, boolean | missing | NaN |
+| number, boolean | missing, as in some training rows | NaN |
+| number, boolean | missing, as in no training row | the column's `fill` |
 
 A missing value is null or, in a category, one of `MISSING_WORDS`. `model.onnx` holds the same table
 as graph nodes; the parity gate compares the two.
@@ -67,14 +68,15 @@ class Encoder:
 
     def __init__(self, columns: Sequence[Column]) -> None:
         self._lookups = tuple(_lookup(column) for column in columns)
+        self._fills = tuple(None if column.fill is None else column.fill - column.offset for column in columns)
 
     def __call__(self, rows: Iterable[Sequence[Value]]) -> Matrix:
         """Return a matrix of shape (rows, columns). Values must be of their column's type."""
         lookups = self._lookups
-        return np.array(  # numpy turns None into NaN
-            [
-                [value if code is None else code(value) for code, value in zip(lookups, row, strict=True)]
-                for row in rows
-            ],
-            dtype=np.float32,
-        )
+        encoded = []
+        for row in rows:
+            values = [value if code is None else code(value) for code, value in zip(lookups, row, strict=True)]
+            if None in values:
+                values = [fill if value is None else value for fill, value in zip(self._fills, values, strict=True)]
+            encoded.append(values)
+        return np.array(encoded, dtype=np.float32)  # numpy turns None into NaN

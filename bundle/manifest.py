@@ -39,6 +39,7 @@ class Column(Record, frozen=True):
     integer: bool = False  # a number that was whole in every training row
     minimum: float | None = None
     maximum: float | None = None
+    fill: float | None = None  # stands for a missing number or boolean where training had none missing: the median
     offset: float = 0.0  # taken off in float64 before the cast to float32 (timestamps)
     categories: tuple[str, ...] = ()  # the most frequent first; the place is the code
 

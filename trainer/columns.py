@@ -10,7 +10,7 @@ import numpy.typing as npt
 import pandas as pd
 from msgspec.structs import replace
 
-from bundle import FLOAT32_MAX, Column, Matrix
+from bundle import FLOAT32_MAX, MISSING_WORDS, Column, Matrix
 from bundle.manifest import Kind, Value
 
 MAX_CATEGORIES = 255  # rarer ones share the code of unseen categories
@@ -52,10 +52,13 @@ def matrix(frame: pd.DataFrame, columns: Sequence[Column]) -> Matrix:
         series = frame[column.name]
         if column.kind == "category":
             codes = pd.Index(column.categories, dtype=object).get_indexer(pd.Index(series, dtype=object))
-            codes = np.where(codes < 0, len(column.categories), codes)
-            encoded[:, place] = np.where(series.isna(), len(column.categories) + 1, codes)
+            missing = series.isna() | series.isin(MISSING_WORDS)
+            unknown = np.where(missing, len(column.categories) + 1, len(column.categories))
+            encoded[:, place] = np.where(codes < 0, unknown, codes)
         else:
             numbers = series.to_numpy(dtype="float64", na_value=np.nan)
+            if column.fill is not None:
+                numbers = np.where(np.isnan(numbers), column.fill, numbers)
             encoded[:, place] = np.clip(numbers - column.offset, -FLOAT32_MAX, FLOAT32_MAX)
     return encoded
 
@@ -95,7 +98,8 @@ def _describe(series: pd.Series, onnx_name: str) -> Column:
         order = sorted(counts.index, key=lambda category: (-int(counts[category]), category))
         return replace(column, example=order[0], categories=tuple(order[:MAX_CATEGORIES]))
     if kind == "boolean":
-        return replace(column, example=bool(present.mode().iloc[0]))
+        common = bool(present.mode().iloc[0])
+        return replace(column, example=common, fill=float(common) if column.required else None)
     numbers = present.to_numpy(dtype="float64")
     integer = bool((numbers == np.round(numbers)).all()) and float(np.abs(numbers).max()) < 2**53
     middle = float(np.sort(numbers)[len(numbers) // 2])
@@ -106,6 +110,7 @@ def _describe(series: pd.Series, onnx_name: str) -> Column:
         minimum=float(numbers.min()),
         maximum=float(numbers.max()),
         offset=rebase_offset(numbers),
+        fill=middle if column.required else None,
     )
 
 

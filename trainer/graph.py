@@ -101,6 +101,8 @@ def export_model(
     nodes = Nodes()
     encoded = [_encode(nodes, column) for column in columns]
     matrix = nodes.add("Concat", *encoded, axis=1)
+    fills = [float("nan") if column.fill is None else column.fill - column.offset for column in columns]
+    matrix = nodes.add("Imputer", matrix, domain=ONNX_ML, imputed_value_floats=fills, replaced_value_float=float("nan"))
     result = _answer(nodes, ensemble, matrix, len(columns), target, len(classes))
     outputs = [_output(result, classes)]
     if classes:
@@ -187,28 +189,37 @@ def _lightgbm(estimator: Any, columns: int) -> ModelProto:
     import lightgbm
     from onnxmltools import convert_lightgbm
 
-    text = floored(estimator.booster_.model_to_string())
+    text = exportable(estimator.booster_.model_to_string())
     estimator = copy(estimator)  # the original stays the reference of the parity gate
     estimator._Booster = lightgbm.Booster(model_str=text)
     model = convert_lightgbm(estimator, initial_types=_float_input(columns), target_opset=OPSET, zipmap=False)
     return _typed(model)
 
 
-def floored(text: str) -> str:
-    """LightGBM's text model with thresholds rounded down to float32.
+def exportable(text: str) -> str:
+    """LightGBM's text model, changed where the converter would not give what LightGBM gives.
 
-    A row goes left where `value <= threshold`. With float32 values the floor decides as the float64
-    threshold does; the nearest float32, which converters take, can be its upper neighbour.
+    Thresholds are rounded down to float32. A row goes left where `value <= threshold`: with float32
+    values the floor decides as the float64 threshold does; the nearest float32, which converters
+    take, can be its upper neighbour.
+
+    Splits on columns without missing values get the default direction left, which LightGBM does not
+    read there (it takes NaN as 0), and without which the converter sends NaN to the right.
     """
 
-    def line(match: re.Match[str]) -> str:
+    def default_left(match: re.Match[str]) -> str:  # bit 1: default left; bits 2 and 3: how values are missing
+        kinds = [int(kind) for kind in match[2].split()]
+        return match[1] + " ".join(str(kind if kind >> 2 & 3 else kind | 2) for kind in kinds)
+
+    def floored(match: re.Match[str]) -> str:
         exact = np.array(match[2].split(), dtype=np.float64)
         below = exact.astype(np.float32)
         below = np.where(below > exact, np.nextafter(below, np.float32(-np.inf)), below)
         return match[1] + " ".join(repr(float(value)) for value in below)
 
     text = re.sub(r"^tree_sizes=.*\n", "", text, flags=re.MULTILINE)  # they are in bytes, and change
-    return re.sub(r"^(threshold=)(.*)$", line, text, flags=re.MULTILINE)
+    text = re.sub(r"^(decision_type=)(.*)$", default_left, text, flags=re.MULTILINE)
+    return re.sub(r"^(threshold=)(.*)$", floored, text, flags=re.MULTILINE)
 
 
 def _xgboost(estimator: Any, columns: int) -> ModelProto:
