@@ -67,21 +67,22 @@ def inspect(frame: pd.DataFrame, target: str, task: Task | None, positive: objec
     frame = frame.drop(columns=[name for name in drop if name != target])
 
     labelled = frame[target].notna()
+    if labelled.sum() < MIN_ROWS:
+        raise TableError(f"The table has {labelled.sum()} rows with a target; it needs at least {MIN_ROWS}.")
     outcome = read_target(frame.loc[labelled, target], task, positive)
     findings.append(_target(int((~labelled).sum()), outcome))
     frame = frame.loc[labelled].drop(columns=target)
     frame = frame.loc[outcome.kept].reset_index(drop=True)
-    if len(frame) < MIN_ROWS:
-        raise TableError(f"The table has {len(frame)} rows with a target; it needs at least {MIN_ROWS}.")
 
     findings.append(_balance(outcome))
     findings.append(_missing(frame))
     findings.append(_duplicates(frame, outcome))
-    for check, named, advice in (
-        ("Constant columns", _constant(frame), "left out: they say nothing"),
-        ("Dates", _dates(frame), "left out: derive numbers from them, such as age in days, month or weekday"),
-        ("Identifiers and text", _identifiers(frame), "left out: (nearly) every row has its own value"),
+    for check, find, advice in (
+        ("Constant columns", _constant, "left out: they say nothing"),
+        ("Dates", _dates, "left out: derive numbers from them, such as age in days, month or weekday"),
+        ("Identifiers and text", _identifiers, "left out: (nearly) every row has its own value"),
     ):
+        named = find(frame)
         findings.append(_left_out(check, named, advice))
         frame = frame.drop(columns=named)
     findings.append(_cardinality(frame))

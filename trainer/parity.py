@@ -175,9 +175,10 @@ def _adversarial(
             pools.append([True, False, None])
         else:
             near = thresholds.get(place, np.zeros(0, dtype=np.float32))
-            near = np.concatenate(
-                [near, np.nextafter(near, np.float32(np.inf)), np.nextafter(near, np.float32(-np.inf))]
-            )
+            with np.errstate(over="ignore"):  # CatBoost's first border is the largest float32
+                near = np.concatenate(
+                    [near, np.nextafter(near, np.float32(np.inf)), np.nextafter(near, np.float32(-np.inf))]
+                )
             values = [
                 *extremes,
                 column.minimum,

@@ -14,7 +14,8 @@ import io
 import lzma
 import re
 import zipfile
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -57,10 +58,15 @@ def read_table(path: Path, source: str | None = None) -> Table:
         raise TableError(f"{path} is empty. A table needs a header line and rows.")
     frame = _read_parquet(path, content) if content[:4] == b"PAR1" else _read_csv(path, content)
     frame.columns = frame.columns.map(lambda name: str(name).strip())
-    twice = sorted(set(frame.columns[frame.columns.duplicated()]))
+    _unique(path, frame.columns)
+    return Table(frame, source or path.name, hashlib.sha256(content).hexdigest())
+
+
+def _unique(path: Path, names: Iterable[str]) -> None:
+    counts = Counter(name.strip() for name in names if name.strip())
+    twice = sorted(name for name, count in counts.items() if count > 1)
     if twice:
         raise TableError(f"{path} has more than one column named {', '.join(twice)}. Rename them.")
-    return Table(frame, source or path.name, hashlib.sha256(content).hexdigest())
 
 
 def _uncompressed(path: Path) -> bytes:
@@ -106,14 +112,16 @@ def _plain(series: pd.Series) -> pd.Series:
 
 
 def _strings(series: pd.Series) -> pd.Series:
-    plain = series.astype(object)
-    return plain.where(~(plain.isna() | plain.isin(MISSING_WORDS)), None)
+    missing = series.isna() | series.isin(MISSING_WORDS)
+    values = [None if gone else value for value, gone in zip(series, missing, strict=True)]
+    return pd.Series(values, index=series.index, dtype=object)
 
 
 def _read_csv(path: Path, content: bytes) -> pd.DataFrame:
     encoding = _encoding(content)
     head = content[:_SNIFFED].decode(encoding, errors="replace")
     separator = _separator(head)
+    _unique(path, next(csv.reader(io.StringIO(head), delimiter=separator), []))
     try:
         raw = pd.read_csv(
             io.BytesIO(content),
@@ -176,4 +184,4 @@ def _typed(series: pd.Series, decimal_comma: bool) -> pd.Series:
             parsed = pd.to_numeric(candidate, errors="coerce")
             if parsed[~missing].notna().all():
                 return parsed.astype("float64").where(np.isfinite(parsed))
-    return text.where(~missing, None).astype(object)
+    return _strings(text)

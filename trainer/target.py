@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass
 from typing import Any
 
@@ -49,10 +50,10 @@ def read_target(series: pd.Series, task: Task | None, positive: object) -> Targe
         if kind == "category":
             raise TableError(f"The target '{name}' holds text such as '{series.iloc[0]}': use --task multiclass.")
         return Target(name, task, (), None, series.to_numpy(dtype="float64"), np.ones(len(series), dtype=bool), ())
-    labels = series.map(bool if kind == "boolean" else _label)
-    counts = labels.value_counts()
-    rare = [label for label in counts.index if counts[label] < MIN_CLASS_ROWS]
-    classes: tuple[Label, ...] = tuple(sorted(label for label in counts.index if counts[label] >= MIN_CLASS_ROWS))
+    labels: list[Label] = [bool(value) if kind == "boolean" else _label(value) for value in series]
+    counts = Counter(labels)
+    rare = tuple(label for label, count in counts.items() if count < MIN_CLASS_ROWS)
+    classes: tuple[Label, ...] = tuple(sorted(label for label, count in counts.items() if count >= MIN_CLASS_ROWS))
     if not 2 <= len(classes) <= MAX_CLASSES:
         raise TableError(
             f"The target '{name}' has {len(classes)} classes of at least {MIN_CLASS_ROWS} rows; it needs 2 to "
@@ -60,15 +61,15 @@ def read_target(series: pd.Series, task: Task | None, positive: object) -> Targe
         )
     if task == "binary" and len(classes) != 2:
         raise TableError(f"The target '{name}' has {len(classes)} classes: use --task multiclass.")
-    kept = labels.isin(classes).to_numpy()
     places = {label: place for place, label in enumerate(classes)}
-    values = labels[kept].map(places).to_numpy(dtype="int64")
+    kept = np.array([label in places for label in labels])
+    values = np.array([places[label] for label in labels if label in places], dtype=np.int64)
     if len(classes) == 2:
         chosen = classes[1] if positive is None else next((c for c in classes if str(c) == str(positive)), None)
         if chosen is None:
             raise TableError(f"The positive class '{positive}' is not one of '{classes[0]}' and '{classes[1]}'.")
-        return Target(name, "binary", classes, chosen, values, kept, tuple(rare))
-    return Target(name, "multiclass", classes, None, values, kept, tuple(rare))
+        return Target(name, "binary", classes, chosen, values, kept, rare)
+    return Target(name, "multiclass", classes, None, values, kept, rare)
 
 
 def _label(value: object) -> Label:

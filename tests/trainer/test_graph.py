@@ -1,0 +1,121 @@
+"""Every learner through its converter, for every task, and the traps that were found on the way."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from bundle.model import inference_session
+from tests.conftest import shop_frame
+from trainer.columns import describe, matrix
+from trainer.errors import ParityError
+from trainer.graph import export_model, export_scorer
+from trainer.guardrails import inspect
+from trainer.learners import learners
+from trainer.parity import Graphs, Reference, gate
+from trainer.vote import Ensemble, Fitted, fit
+
+SMALL = {
+    "lgbm": {"n_estimators": 20},
+    "xgboost": {"n_estimators": 20, "max_leaves": 15},
+    "catboost": {"early_stopping_rounds": 10, "n_estimators": 60},
+    "rf": {"n_estimators": 10, "max_leaves": 20},
+    "extra_tree": {"n_estimators": 10, "max_leaves": 20},
+    "lrl1": {"C": 1.0},
+    "enet": {"alpha": 0.01},
+}
+
+
+def table(task):
+    frame = shop_frame(500)
+    frame["is member"] = frame["is member"].astype("boolean")
+    frame["colour"] = frame["colour"].astype(object)
+    if task == "multiclass":
+        frame["buys"] = pd.cut(frame["age"] + 5 * (frame["buys"] == "yes"), 3, labels=["a", "b", "c"]).astype(str)
+    if task == "regression":
+        frame["buys"] = 1e6 + frame["age"] * 10.0 + frame["spend.total"].fillna(0)
+    return inspect(frame, "buys", None, None, ())
+
+
+def reference_of(inspected, names, weights=None):
+    target, frame = inspected.target, inspected.frame
+    columns = describe(frame)
+    y, scale = target.values, (0.0, 1.0)
+    if not target.classes:
+        scale = (float(y.mean()), float(y.std()))
+        y = (y - scale[0]) / scale[1]
+    classes = learners(target.task, columns)
+    x = matrix(frame, columns)
+    members = tuple(
+        Fitted(name, weight, SMALL[name], fit(classes[name], SMALL[name], x, y, target.task, 0))
+        for name, weight in zip(names, weights or [1.0] * len(names), strict=True)
+    )
+    return Reference(Ensemble(target.task, members), columns, target.classes, scale)
+
+
+def export(reference):
+    arguments = reference.target, reference.classes
+    return Graphs(
+        export_model(reference.ensemble, reference.columns, *arguments),
+        export_scorer(reference.ensemble, len(reference.columns), *arguments),
+    )
+
+
+@pytest.mark.parametrize("task", ["binary", "multiclass", "regression"])
+@pytest.mark.parametrize("learner", ["lgbm", "xgboost", "catboost", "rf", "extra_tree", "linear"])
+def test_each_learner_passes_the_gate(task, learner):
+    inspected = table(task)
+    assert inspected.target.task == task
+    name = {"linear": "enet" if task == "regression" else "lrl1"}.get(learner, learner)
+    reference = reference_of(inspected, [name])
+    parity = gate(reference, export(reference), inspected.frame, 0)
+    assert parity.flips == 0
+    assert parity.max_difference <= 1e-5
+    assert parity.clean_rows + parity.damaged_rows + parity.adversarial_rows >= 10_000
+
+
+@pytest.mark.parametrize("task", ["binary", "multiclass", "regression"])
+def test_a_vote_passes_the_gate(task):
+    inspected = table(task)
+    reference = reference_of(inspected, ["lgbm", "xgboost", "rf"], [0.5, 0.25, 0.25])
+    assert gate(reference, export(reference), inspected.frame, 0).flips == 0
+
+
+def test_thresholds_between_neighbours_of_float32_are_floored():
+    """Near 1e6 in steps of 0.01 the nearest float32 of a threshold can be its upper neighbour."""
+    rng = np.random.default_rng(0)
+    values = np.round(1e6 + rng.integers(0, 2_000, 3_000) * 0.01, 2)
+    frame = pd.DataFrame({"x": values, "z": rng.normal(size=3_000)})
+    frame["y"] = np.where(np.sin(values * 3) + 0.3 * frame["z"] > 0, "up", "down")
+    inspected = inspect(frame, "y", None, None, ())
+    reference = reference_of(inspected, ["lgbm"])
+    columns = tuple(
+        type(c)(**{f: getattr(c, f) for f in c.__struct_fields__} | {"offset": 0.0}) for c in reference.columns
+    )
+    bare = Reference(reference.ensemble, columns, reference.classes, reference.target)
+    x = matrix(frame, columns)
+    (given,) = inference_session(export(bare).scorer).run(None, {"matrix": x})
+    np.testing.assert_allclose(given, bare.ensemble.outputs(x), atol=1e-6)
+
+
+def test_a_graph_of_another_model_fails_the_gate_and_says_which_rows():
+    inspected = table("binary")
+    reference = reference_of(inspected, ["lgbm"])
+    other = reference_of(inspected, ["rf"])
+    with pytest.raises(ParityError, match=r"(?s)differs from the Python model on \d+ of .*\"age\".*--learners"):
+        gate(reference, export(other), inspected.frame, 0)
+
+
+def test_one_graph_alone_that_differs_fails_the_gate():
+    inspected = table("binary")
+    reference = reference_of(inspected, ["lgbm"])
+    other = reference_of(inspected, ["rf"])
+    with pytest.raises(ParityError):
+        gate(reference, Graphs(export(reference).model, export(other).scorer), inspected.frame, 0)
+    with pytest.raises(ParityError):
+        gate(reference, Graphs(export(other).model, export(reference).scorer), inspected.frame, 0)
+
+
+def test_catboost_leaves_nothing_in_the_working_folder(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    reference_of(table("binary"), ["catboost"])
+    assert list(tmp_path.iterdir()) == []

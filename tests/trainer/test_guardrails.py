@@ -1,0 +1,139 @@
+import numpy as np
+import pandas as pd
+import pytest
+
+from tests.conftest import shop_frame
+from trainer.errors import TableError
+from trainer.guardrails import inspect
+
+
+def look(frame, target="buys", task=None, positive=None, drop=()):
+    inspected = inspect(frame, target, task, positive, drop)
+    return inspected, {finding.check: finding for finding in inspected.findings}
+
+
+def frame_with(**columns):
+    frame = shop_frame(400)
+    frame["colour"] = frame["colour"].astype(object)
+    frame["is member"] = frame["is member"].astype("boolean")
+    for name, values in columns.items():
+        frame[name] = values
+    return frame
+
+
+def test_a_clean_table_passes():
+    _, found = look(frame_with())
+    assert found["Constant columns"].outcome == "passed"
+    assert found["Leak"].outcome == "passed"
+
+
+@pytest.mark.parametrize(
+    ("check", "values"),
+    [
+        ("Constant columns", "same"),
+        ("Constant columns", None),
+        ("Dates", pd.date_range("2024-01-01", periods=400, freq="h")),
+        ("Dates", [f"2024-{month % 12 + 1:02}-{month % 28 + 1:02}" for month in range(400)]),
+        ("Identifiers and text", [f"row {number}" for number in range(400)]),
+        ("Identifiers and text", np.arange(400.0)),
+    ],
+)
+def test_what_says_nothing_is_left_out(check, values):
+    inspected, found = look(frame_with(extra=values))
+    assert found[check].outcome == "fixed"
+    assert "extra" in found[check].detail
+    assert "extra" not in inspected.frame.columns
+
+
+def test_a_measurement_with_distinct_values_is_no_identifier():
+    inspected, _ = look(frame_with(extra=np.random.default_rng(0).normal(size=400)))
+    assert "extra" in inspected.frame.columns
+
+
+def test_a_column_that_predicts_the_target_alone_raises_an_alert():
+    frame = frame_with()
+    frame["result"] = (frame["buys"] == "yes") * 2.0
+    inspected, found = look(frame)
+    assert found["Leak"].outcome == "alert"
+    assert "result" in found["Leak"].detail
+    assert "result" in inspected.frame.columns
+
+
+def test_a_leak_in_regression():
+    frame = frame_with().drop(columns="buys")
+    frame["price"] = np.random.default_rng(0).gamma(2, 100, 400)
+    frame["price_eur"] = frame["price"] * 0.9
+    _, found = look(frame, "price")
+    assert found["Leak"].outcome == "alert"
+
+
+def test_imbalance_raises_an_alert():
+    _, found = look(frame_with(buys=["yes"] * 30 + ["no"] * 370))
+    assert found["Class balance"].outcome == "alert"
+
+
+def test_duplicates_are_counted():
+    frame = frame_with()
+    _, found = look(pd.concat([frame, frame.head(50)], ignore_index=True))
+    assert found["Duplicate rows"].outcome == "alert"
+    assert found["Duplicate rows"].detail.startswith("50 ")
+
+
+def test_timestamps_are_rebased_and_high_cardinality_is_pooled():
+    rng = np.random.default_rng(0)
+    frame = pd.concat([frame_with()] * 50, ignore_index=True)
+    frame["seen at"] = 1_700_000_000.0 + rng.integers(0, 5_000_000, len(frame))
+    frame["town"] = [f"town {number}" for number in rng.integers(0, 300, len(frame))]
+    _, found = look(frame)
+    assert "seen at" in found["Timestamps and large numbers"].detail
+    assert "town" in found["High cardinality"].detail
+
+
+def test_rows_without_a_target_and_tiny_classes_are_left_out():
+    frame = frame_with(buys=["yes"] * 200 + ["no"] * 190 + ["maybe"] * 5 + [None] * 5)
+    inspected, found = look(frame)
+    assert len(inspected.frame) == len(inspected.target.values) == 390
+    assert found["Target"].outcome == "fixed"
+    assert "maybe" in found["Target"].detail
+
+
+@pytest.mark.parametrize(
+    ("values", "task", "classes"),
+    [
+        ([True, False] * 200, "binary", (False, True)),
+        ([0.0, 1.0] * 200, "binary", (0, 1)),
+        (["b", "a", "c", "a"] * 100, "multiclass", ("a", "b", "c")),
+        (np.linspace(0, 1, 400), "regression", ()),
+        (np.arange(400.0), "regression", ()),
+        (list(range(10)) * 40, "multiclass", tuple(range(10))),
+    ],
+)
+def test_the_task_is_what_the_target_looks_like(values, task, classes):
+    frame = frame_with(buys=values)
+    if classes and classes[0] is False:
+        frame["buys"] = frame["buys"].astype("boolean")
+    inspected, _ = look(frame)
+    assert inspected.target.task == task
+    assert inspected.target.classes == classes
+    assert [type(label) for label in inspected.target.classes] == [type(label) for label in classes]
+
+
+@pytest.mark.parametrize(
+    ("changes", "options", "message"),
+    [
+        ({}, {"target": "buy"}, "Did you mean 'buys'"),
+        ({}, {"drop": ("nothing",)}, "not in the table: nothing"),
+        ({"buys": "yes"}, {}, "nothing to predict"),
+        ({}, {"task": "regression"}, "use --task multiclass"),
+        ({}, {"positive": "perhaps"}, "positive class 'perhaps'"),
+        ({}, {"drop": ("age", "spend.total", "is member", "colour", "seen at")}, "No column is left"),
+    ],
+)
+def test_what_cannot_be_learned_is_refused_with_a_remedy(changes, options, message):
+    with pytest.raises(TableError, match=message):
+        look(frame_with(**changes), **options)
+
+
+def test_too_few_rows_are_refused():
+    with pytest.raises(TableError, match="at least 30"):
+        look(frame_with().head(25))
