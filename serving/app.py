@@ -50,11 +50,12 @@ def load(settings: Settings) -> Scorer | NotReady:
         names = [settings.model] if settings.model else store.names()
         if not names:
             raise BundleNotFound(f"There is no model in {settings.models}. Train one with `homeport train`.")
-        scorer = Scorer(store.champion_path(names[0]))
+        folder = store.champion_path(names[0])
+        scorer = Scorer(folder)
     except (BundleError, OSError) as error:
         log.error("not ready: %s", error)
         return NotReady(str(error))
-    log.info("serving %s version %s", scorer.manifest.name, scorer.manifest.version)
+    log.info("serving %s version %s from %s", scorer.manifest.name, scorer.manifest.version, folder)
     return scorer
 
 

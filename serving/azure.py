@@ -105,7 +105,7 @@ class Azure:
         """Decode, score and encode; returns the answer and the milliseconds that scoring took."""
         try:
             envelope = self._decode(body)
-        except (msgspec.DecodeError, RecursionError):
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
             envelope = None
         if envelope is None:
             raise _explained(scorer, body)
