@@ -70,7 +70,7 @@ def score_file(endpoint: Endpoint, file: str, method: str) -> Iterator[Any]:
             yield endpoint.score(content)
             return
         rows = content if isinstance(content, list) else [content]
-    for start in range(0, len(rows), ROWS_A_REQUEST):
+    for start in range(0, max(len(rows), 1), ROWS_A_REQUEST):
         yield endpoint.score({"data": rows[start : start + ROWS_A_REQUEST], "method": method})
 
 

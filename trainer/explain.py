@@ -49,9 +49,9 @@ def drift_baseline(frame: pd.DataFrame, columns: Sequence[Column], outputs: Arra
 def _distribution(series: pd.Series, column: Column) -> dict[str, Any]:
     if column.kind == "number":
         return _binned(series.to_numpy(dtype="float64"))
-    shares = series.value_counts(normalize=True, dropna=False)
+    shares = series.value_counts() / len(series)
     return {
-        "categories": {str(key): float(share) for key, share in shares.items() if isinstance(key, (str, bool))},
+        "categories": {str(key): float(share) for key, share in shares.items()},
         "missing": float(series.isna().mean()),
     }
 

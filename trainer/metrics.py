@@ -35,6 +35,7 @@ def roc_auc(values: Array, probabilities: Array) -> float:
 
 def log_loss(values: Array, probabilities: Array) -> float:
     """Mean negative log-likelihood of the true class, in nats."""
+    probabilities = probabilities / probabilities.sum(axis=1, keepdims=True)  # float32 sums to 1 only nearly
     return float(sk.log_loss(values, probabilities, labels=np.arange(probabilities.shape[1])))
 
 

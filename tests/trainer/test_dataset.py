@@ -35,7 +35,7 @@ def web(files):
             if self.command == "GET":
                 self.wfile.write(content or b"")
 
-        do_HEAD = do_GET
+        do_HEAD = do_GET  # noqa: N815
 
         def log_message(self, *_):
             pass

@@ -1,0 +1,199 @@
+"""The commands as a person runs them: processes, their output, their exit codes."""
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+
+import httpx
+import psutil
+import pytest
+
+from serving.keys import read_keys
+from tests.conftest import MODEL, ROOT, free_port, shop_frame, write_csv
+
+
+def homeport(*arguments, folder, stdin=None, code=0):
+    result = subprocess.run(
+        [sys.executable, "-m", "homeport", *map(str, arguments)],
+        cwd=folder,
+        env=os.environ | {"PYTHONPATH": str(ROOT), "COLUMNS": "200"},
+        input=stdin,
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert result.returncode == code, result.stdout + result.stderr
+    assert "Traceback" not in result.stderr
+    return result
+
+
+@pytest.fixture(scope="module")
+def stack(tmp_path_factory, shop_store):
+    """A folder in which the embedded stack runs the shop's model."""
+    import shutil
+
+    folder = tmp_path_factory.mktemp("stack")
+    shutil.copytree(shop_store.root, folder / "models")
+    port = free_port()
+    homeport("up", "--port", port, folder=folder)
+    yield folder, port
+    homeport("down", folder=folder)
+
+
+def test_up_says_all_that_one_needs(stack):
+    folder, port = stack
+    output = homeport("up", "--port", port, folder=folder).stdout
+    key = read_keys(folder / ".homeport" / "keys.json").primary
+    for wanted in (key, f"http://127.0.0.1:{port}/score", f"http://127.0.0.1:{port}/docs", "accuracy", "age="):
+        assert wanted in output
+    answers = [line for line in output.splitlines() if "age=" in line]
+    assert len(answers) == 2
+    assert all(" yes " in line or " no " in line for line in answers)
+
+
+def test_a_second_up_changes_nothing(stack):
+    folder, port = stack
+    state = folder / ".homeport" / "serving.json"
+    before = state.read_bytes()
+    homeport("up", "--port", port, folder=folder)
+    assert state.read_bytes() == before
+
+
+def test_a_promoted_version_is_served_by_the_next_up(stack, shop_store):
+    from bundle import Store, write_bundle
+
+    folder, port = stack
+    store = Store(folder / "models")
+    source = shop_store.path(MODEL, "1")
+    manifest = shop_store.manifest(MODEL, "1")
+    version = write_bundle(store, manifest, {file: (source / file).read_bytes() for file in manifest.files}).version
+    assert f"{MODEL} {version} is the champion" in homeport("models", "promote", MODEL, version, folder=folder).stdout
+    homeport("up", "--port", port, folder=folder)
+    ready = httpx.get(f"http://127.0.0.1:{port}/health/ready", trust_env=False).json()
+    assert ready["version"] == version
+    assert f"{MODEL} 1 is the champion again" in homeport("models", "rollback", MODEL, folder=folder).stdout
+
+
+def test_score_json_lines_csv_and_parquet(stack, tmp_path):
+    folder, _ = stack
+    frame = shop_frame(30, seed=5)
+    rows = json.loads(frame.drop(columns="buys").to_json(orient="records"))
+    write_csv(frame, tmp_path / "rows.csv", sep=";")
+    frame.to_parquet(tmp_path / "rows.parquet")
+    (tmp_path / "rows.json").write_text(json.dumps(rows))
+    (tmp_path / "body.json").write_text(json.dumps({"data": rows}))
+    (tmp_path / "rows.jsonl").write_text("\n".join(map(json.dumps, rows)))
+    answers = [
+        json.loads(homeport("score", tmp_path / f"{name}", folder=folder).stdout)
+        for name in ("rows.csv", "rows.parquet", "rows.json", "body.json", "rows.jsonl")
+    ]
+    assert all(answer == answers[0] for answer in answers)
+    assert len(answers[0]["result"]) == 30
+    one = homeport("score", "-", "--proba", folder=folder, stdin=json.dumps(rows[0])).stdout
+    assert len(json.loads(one)["result"][0]) == 2
+
+
+def test_the_target_in_a_scored_table_is_left_out_with_a_word(stack, tmp_path):
+    folder, _ = stack
+    result = homeport("score", write_csv(shop_frame(5), tmp_path / "t.csv"), folder=folder)
+    assert "no such column: buys" in result.stderr
+
+
+def test_a_refusal_is_shown_in_the_endpoints_own_words(stack, tmp_path):
+    folder, _ = stack
+    result = homeport("score", "-", folder=folder, stdin='{"age": "old"}', code=1)
+    assert "400: Row 0" in result.stderr
+    assert "401: Give one of" in homeport("score", "-", "--key", "wrong", folder=folder, stdin="[]", code=1).stderr
+
+
+def test_keys_show_prints_the_key_alone(stack):
+    folder, _ = stack
+    keys = read_keys(folder / ".homeport" / "keys.json")
+    for name in ("primary", "secondary"):
+        assert homeport("keys", "show", name, folder=folder).stdout == getattr(keys, name) + "\n"
+    homeport("keys", "show", "third", folder=folder, code=2)
+
+
+def test_models_list_and_show(stack):
+    folder, _ = stack
+    listed = homeport("models", "list", folder=folder).stdout
+    assert MODEL in listed
+    assert "*" in listed
+    shown = homeport("models", "show", MODEL, folder=folder).stdout
+    for wanted in ("AUC_weighted", "spend.total", "0 labels differ", "lgbm (defaults)"):
+        assert wanted in shown
+
+
+def test_down_stops_it_and_keeps_the_state(tmp_path, shop_store):
+    port = free_port()
+    homeport("up", "--port", port, "--models", shop_store.root, folder=tmp_path)
+    pid = json.loads((tmp_path / ".homeport" / "serving.json").read_bytes())["pid"]
+    key = homeport("keys", "show", "primary", folder=tmp_path).stdout
+    assert "Stopped" in homeport("down", folder=tmp_path).stdout
+    assert not psutil.pid_exists(pid)
+    assert "Nothing was running" in homeport("down", folder=tmp_path).stdout
+    assert homeport("keys", "show", "primary", folder=tmp_path).stdout == key
+
+
+def test_a_killed_server_is_started_again(tmp_path, shop_store):
+    port = free_port()
+    try:
+        homeport("up", "--port", port, "--models", shop_store.root, folder=tmp_path)
+        first = json.loads((tmp_path / ".homeport" / "serving.json").read_bytes())["pid"]
+        os.kill(first, signal.SIGKILL)
+        homeport("up", "--port", port, "--models", shop_store.root, folder=tmp_path)
+        assert json.loads((tmp_path / ".homeport" / "serving.json").read_bytes())["pid"] != first
+    finally:
+        homeport("down", folder=tmp_path)
+
+
+def test_a_pid_that_is_another_process_by_now_is_left_alone(tmp_path):
+    state = tmp_path / ".homeport"
+    state.mkdir()
+    own = {"pid": os.getpid(), "created": 1.0, "url": "http://127.0.0.1:1", "model": "m", "version": "1"}
+    (state / "serving.json").write_text(json.dumps(own))
+    assert "Nothing was running" in homeport("down", folder=tmp_path).stdout
+
+
+def test_a_taken_port_is_named_with_the_way_out(tmp_path, shop_store):
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        port = other.getsockname()[1]
+        result = homeport("up", "--port", port, "--models", shop_store.root, folder=tmp_path, code=1)
+    assert f"Port {port} on 127.0.0.1 is taken" in result.stderr
+    assert "--port" in result.stderr
+
+
+def test_a_bundle_that_is_refused_stops_up_with_the_reason(tmp_path, own_store):
+    graph = own_store.path(MODEL, "1") / "scorer.onnx"
+    graph.chmod(0o644)
+    graph.write_bytes(b"")
+    result = homeport("up", "--port", free_port(), "--models", own_store.root, folder=tmp_path, code=1)
+    assert "scorer.onnx is not the file that was written" in result.stderr
+    assert "Nothing was running" in homeport("down", folder=tmp_path).stdout
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "message"),
+    [
+        (["train", "nowhere.csv", "-t", "y"], 1, "no data set of that name (there are: bank-marketing)"),
+        (["train", "t.csv"], 1, "--target COLUMN"),
+        (["train", "t.csv", "-t", "buyz"], 1, "Did you mean 'buys'"),
+        (["train", "t.csv", "-t", "buys", "--task", "guess"], 2, "guess"),
+        (["models", "show", "nothing"], 1, "has no champion"),
+        (["models", "promote", "nothing", "1"], 1, "has no version '1'"),
+        (["models", "rollback", "nothing"], 1, "nothing to go back to"),
+        (["up", "--model", "nothing"], 1, "has no champion"),
+        (["keys", "show", "primary"], 1, "There are no keys"),
+        (["score", "rows.json", "--key", "k"], 1, "cannot be read"),
+        (["score", "-", "--key", "k", "--url", "http://127.0.0.1:9"], 1, "Is it running"),
+        (["nonsense"], 2, "No such command"),
+    ],
+)
+def test_a_mistake_ends_with_a_message(tmp_path, arguments, code, message):
+    write_csv(shop_frame(60), tmp_path / "t.csv")
+    result = homeport(*arguments, folder=tmp_path, stdin="[]", code=code)
+    assert message in " ".join(result.stderr.split())
