@@ -27,6 +27,11 @@ from serving.settings import Settings
 log = logging.getLogger("homeport.serving")
 
 ASSETS = Path(fastapi_offline.__file__).parent / "static"  # Swagger UI, so that /docs needs no CDN
+_VERSION_PARAMETER = {
+    "name": "version",
+    "in": "query",
+    "schema": {"type": "string", "enum": list(swagger.VERSIONS), "default": "2"},
+}
 _METHOD_NOT_ALLOWED = "The method is not allowed for the requested URL."
 
 
@@ -91,23 +96,33 @@ def create_app(settings: Settings | None = None) -> Application:
     app.mount("/assets", StaticFiles(directory=ASSETS), name="assets")
 
     @app.get(
-        "/", response_class=PlainTextResponse, operation_id="ServiceHealthCheck", summary="Says that the service is up."
+        "/",
+        response_class=PlainTextResponse,
+        tags=["service"],
+        operation_id="ServiceHealthCheck",
+        summary="Says that the service is up.",
     )
     async def healthy() -> str:
         return "Healthy"
 
-    @app.get("/health/live", summary="Whether the process answers.")
+    @app.get("/health/live", tags=["service"], summary="Whether the process answers.")
     async def live() -> dict[str, str]:
         return {"status": "live"}
 
-    @app.get("/health/ready", summary="Whether a model is loaded, verified and warm.")
+    @app.get("/health/ready", tags=["service"], summary="Whether a model is loaded, verified and warm.")
     async def ready() -> JSONResponse:
         if manifest is None:
             return JSONResponse({"status": "not ready", "reason": str(scorer)}, 503)
         return JSONResponse({"status": "ready", "model": manifest.name, "version": manifest.version})
 
-    @app.get("/swagger.json", summary="This description for clients of Azure: version 2 (default), 3 or 3.1.")
-    async def swagger_json(request: Request, version: str = "2") -> JSONResponse:
+    @app.get(
+        "/swagger.json",
+        tags=["service"],
+        summary="This description for clients of Azure.",
+        openapi_extra={"parameters": [_VERSION_PARAMETER]},
+    )
+    async def swagger_json(request: Request) -> JSONResponse:
+        version = request.query_params.get("version", "2")
         for known in swagger.VERSIONS:
             if version == known:
                 return JSONResponse(swagger.document(manifest, known, request.url.netloc, request.url.scheme))

@@ -14,6 +14,7 @@ from bundle import Column, Manifest
 Version = Literal["2", "3", "3.1"]
 VERSIONS: tuple[Version, ...] = ("2", "3", "3.1")
 MAX_ENUM = 100
+_HEADLINE = ("accuracy", "AUC_weighted", "log_loss", "r2_score", "root_mean_squared_error", "mean_absolute_error")
 
 Schema = dict[str, Any]
 
@@ -62,12 +63,12 @@ SECURITY_SCHEMES: Schema = {
 
 def paths(manifest: Manifest | None, version: Version) -> Schema:
     """The two operations of an Azure service."""
-    health = _operation("ServiceHealthCheck", "Says that the service is up.")
+    health = _operation("ServiceHealthCheck", "Says that the service is up.", "service")
     health["responses"] = {"200": _answer("The service is up.", {"type": "string"}, version, "text/plain", "Healthy")}
     health.pop("security")
     if version == "2":
         health["produces"] = ["text/plain"]
-    score = _operation("RunMLService", "Scores rows.")
+    score = _operation("RunMLService", "Scores rows.", "scoring")
     example = _example(manifest)
     if version == "2":
         body = {"name": "body", "in": "body", "required": True, "schema": _ref("Request", version)}
@@ -126,7 +127,7 @@ def schemas(manifest: Manifest | None, version: Version) -> Schema:
 def _description(manifest: Manifest | None) -> str:
     if manifest is None:
         return "No model is served yet."
-    quality = ", ".join(f"{name} {manifest.metrics[name]:.4f}" for name in list(manifest.metrics)[:3])
+    quality = ", ".join(f"{name} {manifest.metrics[name]:,.4f}" for name in _HEADLINE if name in manifest.metrics)
     classes = f" Classes: {', '.join(map(str, manifest.classes))}." if manifest.classes else ""
     return f"Predicts {manifest.target} ({manifest.task}).{classes} On test rows: {quality}."
 
@@ -135,8 +136,8 @@ def _example(manifest: Manifest | None) -> Schema:
     return {"data": [{column.name: column.example for column in manifest.columns}] if manifest else []}
 
 
-def _operation(name: str, summary: str) -> Schema:
-    return {"operationId": name, "summary": summary, "security": [{"Bearer": []}]}
+def _operation(name: str, summary: str, tag: str) -> Schema:
+    return {"operationId": name, "summary": summary, "tags": [tag], "security": [{"Bearer": []}]}
 
 
 def _ref(name: str, version: Version) -> Schema:
