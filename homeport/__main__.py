@@ -60,7 +60,7 @@ def train(
     learners: Annotated[str | None, typer.Option(help="Learners to search over, separated by commas.")] = None,
     budget: Annotated[float, typer.Option(min=1, help="Seconds of search.")] = 60.0,
     max_trials: Annotated[
-        int | None, typer.Option(min=1, help="End by trials instead: reproducible with --seed.")
+        int | None, typer.Option(min=2, help="End by trials instead: reproducible with --seed.")
     ] = None,
     seed: Annotated[int, typer.Option(min=0, help="Seed of split, search and folds.")] = 0,
     repeats: Annotated[int, typer.Option(min=0, help="Search anew on so many further splits: mean and sd.")] = 0,
@@ -199,9 +199,6 @@ def main() -> None:
     """Run a command; a user's mistake ends with a message, not with a stack trace."""
     try:
         app()
-    except KeyboardInterrupt:
-        Console(stderr=True).print("Stopped; nothing was changed.")
-        sys.exit(130)
     except (BundleError, HomeportError, ServingError, TrainerError, OSError) as error:
         Console(stderr=True, soft_wrap=True).print(f"[red]Error:[/] {escape(str(error))}", highlight=False)
         sys.exit(1)

@@ -13,6 +13,7 @@ from msgspec.structs import replace
 from bundle import FLOAT32_MAX, MISSING_WORDS, Column, Matrix
 from bundle.manifest import Kind, Value
 
+RESERVED = "hp__"  # starts the names inside of the graphs, and no column's
 MAX_CATEGORIES = 255  # rarer ones share the code of unseen categories
 
 
@@ -120,7 +121,7 @@ def _onnx_names(names: Iterable[str]) -> list[str]:
     result = []
     for place, name in enumerate(names):
         base = re.sub(r"[^A-Za-z0-9_]", "_", name)
-        if not re.match(r"[A-Za-z_]", base) or not base.strip("_"):
+        if not re.match(r"[A-Za-z_]", base) or not base.strip("_") or base.startswith(RESERVED):
             base = f"column_{base.strip('_')}" if base.strip("_") else f"column_{place}"
         unique = base if base not in taken else f"{base}_{place}"
         while unique in taken:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Protocol
 
 import numpy as np
@@ -99,16 +99,16 @@ def train_once(request: Request, inspected: Inspected, seed: int, watcher: Watch
         random_state=seed,
         stratify=target.values if target.classes else None,
     )
-    columns = describe(frame.iloc[train])
+    columns = describe(frame.iloc[train].dropna(axis="columns", how="all"))
     x, y = matrix(frame.iloc[train], columns), target.values[train]
     scale = (0.0, 1.0) if target.classes else (float(y.mean()), float(y.std()) or 1.0)
     if not target.classes:
         y = (y - scale[0]) / scale[1]
     classes = learners(target.task, columns)
-    wanted = {name: classes[name] for name in request.learners or classes if name in classes}
-    if len(wanted) < len(request.learners):
-        unknown = ", ".join(sorted(set(request.learners) - set(classes)))
+    unknown = ", ".join(sorted(set(request.learners) - set(classes)))
+    if unknown:
         raise TrainerError(f"No such learner for a {target.task} task: {unknown}. There are: {', '.join(classes)}.")
+    wanted = {name: learner for name, learner in classes.items() if not request.learners or name in request.learners}
 
     watcher.stage("Search")
     found = search(
@@ -179,9 +179,11 @@ def _candidates(
         for place, (name, learner, config) in enumerate(entrants):
             if share is not None and place >= 2 and time.monotonic() - started > share:
                 break
-            done.append(out_of_fold(name, learner, classes[learner], config, x, y, task, metric, seed))
-            watcher.candidate(done[-1])
+            candidate = out_of_fold(name, learner, classes[learner], config, x, y, task, metric, seed)
+            excluded = request.learners and learner not in request.learners  # on the board, but not to be chosen
+            done.append(replace(candidate, learner="") if excluded else candidate)
+            watcher.candidate(candidate)
     except KeyboardInterrupt:
-        if len(done) < 2:
+        if not any(candidate.learner for candidate in done):
             raise
     return done

@@ -20,6 +20,7 @@ from onnx import GraphProto, ModelProto, NodeProto, TensorProto, helper, numpy_h
 
 from bundle import MISSING_WORDS, Column
 from bundle.manifest import Label
+from trainer.columns import RESERVED
 from trainer.vote import Ensemble, Fitted
 
 OPSET, ML_OPSET, IR_VERSION = 15, 3, 8  # the newest that every converter gives
@@ -36,7 +37,7 @@ class Nodes:
 
     def constant(self, value: Any) -> str:
         """Add a constant from an array, or from strings."""
-        name = f"constant_{len(self.constants)}"
+        name = f"{RESERVED}constant_{len(self.constants)}"
         array = np.asarray(value)
         if array.dtype.kind in "US":
             self.constants.append(
@@ -48,7 +49,7 @@ class Nodes:
 
     def add(self, operator: str, *inputs: str, output: str | None = None, domain: str = "", **attributes: Any) -> str:
         """Add a node with one output."""
-        name = output or f"{operator.lower()}_{len(self.nodes)}"
+        name = output or f"{RESERVED}{operator.lower()}_{len(self.nodes)}"
         self.nodes.append(helper.make_node(operator, list(inputs), [name], domain=domain, **attributes))
         return name
 
@@ -57,7 +58,7 @@ class Nodes:
         (matrix,) = [i.name for i in model.graph.input if i.name not in {c.name for c in model.graph.initializer}]
 
         def renamed(name: str) -> str:
-            return source if name == matrix else f"{prefix}_{name}" if name else ""
+            return source if name == matrix else f"{RESERVED}{prefix}_{name}" if name else ""
 
         for initializer in model.graph.initializer:
             copy = TensorProto()
@@ -196,12 +197,18 @@ def _lightgbm(estimator: Any, columns: int) -> ModelProto:
     return _typed(model)
 
 
+_MINUS_ZERO = np.float32(-1e-35)  # LightGBM's threshold between negative numbers and zero
+
+
 def exportable(text: str) -> str:
     """LightGBM's text model, changed where the converter would not give what LightGBM gives.
 
     Thresholds are rounded down to float32. A row goes left where `value <= threshold`: with float32
     values the floor decides as the float64 threshold does; the nearest float32, which converters
     take, can be its upper neighbour.
+
+    LightGBM takes what is as near to 0 as ±1e-35 for 0, so a row that is at the threshold -1e-35 goes
+    right: that threshold moves one further down.
 
     Splits on columns without missing values get the default direction left, which LightGBM does not
     read there (it takes NaN as 0), and without which the converter sends NaN to the right.
@@ -214,7 +221,7 @@ def exportable(text: str) -> str:
     def floored(match: re.Match[str]) -> str:
         exact = np.array(match[2].split(), dtype=np.float64)
         below = exact.astype(np.float32)
-        below = np.where(below > exact, np.nextafter(below, np.float32(-np.inf)), below)
+        below = np.where((below > exact) | (below == _MINUS_ZERO), np.nextafter(below, np.float32(-np.inf)), below)
         return match[1] + " ".join(repr(float(value)) for value in below)
 
     text = re.sub(r"^tree_sizes=.*\n", "", text, flags=re.MULTILINE)  # they are in bytes, and change

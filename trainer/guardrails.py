@@ -17,11 +17,12 @@ import pandas as pd
 from sklearn.model_selection import cross_val_predict
 from sklearn.tree import DecisionTreeClassifier, DecisionTreeRegressor
 
+from bundle import FLOAT32_MAX
 from bundle.manifest import Task
 from trainer.columns import MAX_CATEGORIES, describe, kind_of, matrix, rebase_offset
 from trainer.errors import TableError
 from trainer.metrics import roc_auc
-from trainer.target import Target, read_target
+from trainer.target import TINY, Target, read_target
 
 IMBALANCE = 0.2  # smallest class / largest class, as Azure's guardrail has it
 TEXT_SHARE = 0.5  # distinct / present: above it a string column is text or a key
@@ -29,8 +30,10 @@ LEAK = 0.99  # ROC-AUC, or R² in regression, of one column alone
 LEAK_ROWS = 10_000
 MIN_ROWS = 30
 
-_DATE = re.compile(r"\d{1,4}[-/.]\d{1,2}[-/.]\d{1,4}([ T]\d{1,2}:\d{2}.*)?")
-_KEY_NAME = re.compile(r"(^|[_\W])(id|uuid|guid|key|index|rownum(ber)?)$|^unnamed|^id([_\W]|$)", re.IGNORECASE)
+_DATE = re.compile(
+    r"(\d{4}[-/.]\d{1,2}[-/.]\d{1,2}|\d{1,2}[-/.]\d{1,2}[-/.]\d{4}|\d{1,2}/\d{1,2}/\d{2})([ T]\d{1,2}:\d{2}.*)?"
+)
+_KEY_NAME = re.compile(r"(?i:(^|[_\W])(id|uuid|guid|key|index|rownum(ber)?)$|^unnamed|^id([_\W]|$))|[a-z]I[dD]$")
 
 
 @dataclass(frozen=True)
@@ -60,11 +63,13 @@ def inspect(frame: pd.DataFrame, target: str, task: Task | None, positive: objec
         near = difflib.get_close_matches(target, list(frame.columns), n=1)
         hint = f" Did you mean '{near[0]}'?" if near else f" Its columns: {', '.join(frame.columns)}."
         raise TableError(f"The table has no column '{target}'.{hint}")
+    if target in drop:
+        raise TableError(f"The target '{target}' is also among the columns to drop.")
     unknown = sorted(set(drop) - set(frame.columns))
     if unknown:
         raise TableError(f"The columns to drop are not in the table: {', '.join(unknown)}.")
     findings: list[Finding] = []
-    frame = frame.drop(columns=[name for name in drop if name != target])
+    frame = frame.drop(columns=list(drop))
 
     labelled = frame[target].notna()
     if labelled.sum() < MIN_ROWS:
@@ -72,7 +77,7 @@ def inspect(frame: pd.DataFrame, target: str, task: Task | None, positive: objec
     outcome = read_target(frame.loc[labelled, target], task, positive)
     findings.append(_target(int((~labelled).sum()), outcome))
     frame = frame.loc[labelled].drop(columns=target)
-    frame = frame.loc[outcome.kept].reset_index(drop=True)
+    frame = _within_float32(frame.loc[outcome.kept].reset_index(drop=True))
 
     findings.append(_balance(outcome))
     findings.append(_missing(frame))
@@ -91,6 +96,13 @@ def inspect(frame: pd.DataFrame, target: str, task: Task | None, positive: objec
         raise TableError("No column is left to learn from:\n  " + "\n  ".join(map(str, findings)))
     findings.append(_leak(frame, outcome))
     return Inspected(frame, outcome, tuple(findings))
+
+
+def _within_float32(frame: pd.DataFrame) -> pd.DataFrame:
+    """Numbers beyond float32 become the largest that it has, as in requests."""
+    numbers = [name for name in frame.columns if kind_of(frame[name]) == "number"]
+    frame[numbers] = frame[numbers].clip(-FLOAT32_MAX, FLOAT32_MAX)
+    return frame
 
 
 def _names(names: Iterable[str]) -> str:
@@ -136,7 +148,7 @@ def _missing(frame: pd.DataFrame) -> Finding:
 
 
 def _duplicates(frame: pd.DataFrame, target: Target) -> Finding:
-    count = int(frame.assign(__target__=target.values).duplicated().sum())
+    count = int(pd.concat([frame, pd.Series(target.values)], axis=1).duplicated().sum())
     if not count:
         return Finding("Duplicate rows", "passed", "none")
     level: Literal["alert", "passed"] = "alert" if count > 0.01 * len(frame) else "passed"
@@ -144,7 +156,14 @@ def _duplicates(frame: pd.DataFrame, target: Target) -> Finding:
 
 
 def _constant(frame: pd.DataFrame) -> list[str]:
-    return [name for name in frame.columns if frame[name].nunique(dropna=False) < 2]
+    """Also numbers that differ by less than what float32 can scale."""
+
+    def is_constant(series: pd.Series) -> bool:
+        if kind_of(series) == "number" and series.notna().all() and series.max() - series.min() < TINY:
+            return True
+        return series.nunique(dropna=False) < 2
+
+    return [name for name in frame.columns if is_constant(frame[name])]
 
 
 def _dates(frame: pd.DataFrame) -> list[str]:
@@ -169,7 +188,8 @@ def _identifiers(frame: pd.DataFrame) -> list[str]:
             return False
         numbers = present.to_numpy(dtype="float64")
         whole = bool((numbers == np.round(numbers)).all())
-        return whole and (bool(_KEY_NAME.search(name)) or numbers.max() - numbers.min() == len(numbers) - 1)
+        numbered = series.is_monotonic_increasing and numbers.max() - numbers.min() == len(numbers) - 1
+        return whole and (numbered or bool(_KEY_NAME.search(name)))
 
     return [name for name in frame.columns if is_identifier(name, frame[name])]
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import platform
 import time
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from importlib.metadata import version
 from typing import Any
@@ -31,7 +32,7 @@ from trainer.columns import matrix, rows
 from trainer.explain import drift_baseline, importance
 from trainer.fit import Request, Trained, Watcher, train_once
 from trainer.graph import export_model, export_scorer
-from trainer.guardrails import Inspected, inspect
+from trainer.guardrails import Finding, Inspected, inspect
 from trainer.parity import Graphs, Reference, gate
 from trainer.report import render_card, render_report
 from trainer.vote import FOLDS
@@ -53,6 +54,9 @@ def train(request: Request, store: Store, watcher: Watcher) -> Manifest:
     clock = time.monotonic()
     table = request.table
     inspected = inspect(table.frame, request.target, request.task, request.positive, request.drop)
+    if table.guessed_encoding:
+        guess = f"read as {table.guessed_encoding}, which is a guess: save the table as UTF-8 if letters look wrong"
+        inspected = replace(inspected, findings=(Finding("Encoding", "alert", guess), *inspected.findings))
     watcher.guardrails(inspected.findings)
     trained = train_once(request, inspected, request.seed, watcher)
     repeats = _repeat(request, inspected, watcher)
@@ -122,7 +126,10 @@ def _repeat(request: Request, inspected: Inspected, watcher: Watcher) -> dict[st
     results = []
     for number in range(1, request.repeats + 1):
         watcher.stage(f"Repeat {number} of {request.repeats}")
-        results.append(train_once(request, inspected, request.seed + number, watcher).metrics)
+        trained = train_once(request, inspected, request.seed + number, watcher)
+        if trained.found.interrupted:  # a search that was cut short says nothing of the others
+            break
+        results.append(trained.metrics)
     names = [name for name in results[0] if all(name in result for result in results)] if results else []
     values = {name: np.array([result[name] for result in results]) for name in names}
     return {

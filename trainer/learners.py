@@ -65,6 +65,11 @@ class _LightGBM(LGBMEstimator):  # type: ignore[misc]
 
 
 class _CatBoost(CatBoostEstimator):  # type: ignore[misc]
+    @classmethod
+    def search_space(cls, data_size: tuple[int, int], **params: Any) -> dict[str, Any]:
+        """FLAML's, with an end to the trees where early stopping finds none."""
+        return {**super().search_space(data_size, **params), "n_estimators": {"domain": 1000, "init_value": 1000}}
+
     def __init__(self, task: Any = "binary", **config: Any) -> None:
         super().__init__(task, **config)
         self.params["allow_writing_files"] = False  # else it leaves folders where the user works

@@ -67,8 +67,7 @@ class Reference:
 
     def outputs(self, frame: pd.DataFrame) -> Array:
         """Probabilities (rows, classes), or values (rows, 1) in the target's units."""
-        with np.errstate(all="ignore"):  # scikit-learn sums its input to see whether it is finite
-            given = self.ensemble.outputs(matrix(frame, self.columns)).reshape(len(frame), -1)
+        given = self.ensemble.outputs(matrix(frame, self.columns)).reshape(len(frame), -1)
         return given if self.classes else given * self.target[1] + self.target[0]
 
 

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import io
+import warnings
 from collections.abc import Mapping
 from pathlib import Path
 
 import jinja2
 from markupsafe import Markup
+from matplotlib import rc_context
 from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
 
@@ -45,9 +47,13 @@ def _bars(importances: Mapping[str, float]) -> Markup:
     figure = Figure(figsize=(7, 0.28 * len(top) + 0.6), layout="constrained")
     FigureCanvasSVG(figure)
     axes = figure.add_subplot()
-    axes.barh([name for name, _ in top], [value for _, value in top], color="#4f7cac")
+    places = range(len(top))
+    axes.barh(places, [value for _, value in top], color="#4f7cac")
+    axes.set_yticks(places, labels=[name for name, _ in top], parse_math=False)  # a name may hold dollars
     axes.spines[["top", "right"]].set_visible(False)
     buffer = io.StringIO()
-    figure.savefig(buffer, format="svg", transparent=True, metadata={"Date": None})
+    with rc_context({"svg.fonttype": "none"}), warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # glyphs that matplotlib's font lacks: the reader's browser has them
+        figure.savefig(buffer, format="svg", transparent=True, metadata={"Date": None})
     svg = buffer.getvalue()
     return Markup(svg[svg.index("<svg") :].replace("#000000", "currentColor"))  # noqa: S704 (matplotlib's own)

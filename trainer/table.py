@@ -13,7 +13,9 @@ import hashlib
 import io
 import lzma
 import re
+import warnings
 import zipfile
+import zlib
 from collections import Counter
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -28,6 +30,15 @@ from trainer.errors import TableError
 
 _SEPARATORS = ",;\t|"
 _SNIFFED = 1 << 18  # bytes looked at to find encoding and separator
+_MARKS = {
+    b"\xef\xbb\xbf": "utf-8-sig",
+    b"\xff\xfe\x00\x00": "utf-32",  # before UTF-16, whose mark it starts with
+    b"\x00\x00\xfe\xff": "utf-32",
+    b"\xff\xfe": "utf-16",
+    b"\xfe\xff": "utf-16",
+}
+# one for each script: among those of one script, letters alone do not tell
+_LEGACY = ["cp1252", "cp1251", "koi8_r", "cp932", "cp949", "gb18030", "big5"]
 _LEADING_ZERO = re.compile(r"[+-]?0\d")
 _BOOLEANS = {"true": True, "True": True, "TRUE": True, "false": False, "False": False, "FALSE": False}
 _UNPACK: dict[str, Callable[[bytes], bytes]] = {
@@ -37,6 +48,12 @@ _UNPACK: dict[str, Callable[[bytes], bytes]] = {
 }
 
 
+# what damaged, encrypted and unknown archives raise
+_UNREADABLE = (
+    OSError, EOFError, ValueError, RuntimeError, NotImplementedError, lzma.LZMAError, zlib.error, zipfile.BadZipFile
+)  # fmt: skip
+
+
 @dataclass(frozen=True)
 class Table:
     """A table and where it is from."""
@@ -44,6 +61,7 @@ class Table:
     frame: pd.DataFrame
     source: str
     sha256: str  # of the uncompressed file
+    guessed_encoding: str | None = None  # where the file does not say how its letters are encoded
 
 
 def read_table(path: Path, source: str | None = None) -> Table:
@@ -52,14 +70,18 @@ def read_table(path: Path, source: str | None = None) -> Table:
         content = _uncompressed(path)
     except FileNotFoundError:
         raise TableError(f"There is no file {path}. Give the path of a CSV or Parquet file.") from None
-    except (OSError, EOFError, lzma.LZMAError, zipfile.BadZipFile) as error:
+    except _UNREADABLE as error:
         raise TableError(f"{path} cannot be read: {error}.") from error
     if not content.strip():
         raise TableError(f"{path} is empty. A table needs a header line and rows.")
-    frame = _read_parquet(path, content) if content[:4] == b"PAR1" else _read_csv(path, content)
+    encoding, guessed = _encoding(content)
+    parquet = content[:4] == b"PAR1"
+    frame = _read_parquet(path, content) if parquet else _read_csv(path, content, encoding)
     frame.columns = frame.columns.map(lambda name: str(name).strip())
     _unique(path, frame.columns)
-    return Table(frame, source or path.name, hashlib.sha256(content).hexdigest())
+    return Table(
+        frame, source or path.name, hashlib.sha256(content).hexdigest(), encoding if guessed and not parquet else None
+    )
 
 
 def _unique(path: Path, names: Iterable[str]) -> None:
@@ -98,7 +120,7 @@ def _plain(series: pd.Series) -> pd.Series:
     if pd.api.types.is_bool_dtype(dtype):
         return series.astype("boolean")
     if pd.api.types.is_numeric_dtype(dtype):
-        return series.astype("float64")
+        return _finite(series)
     if pd.api.types.is_datetime64_any_dtype(dtype):
         return series
     present = series.dropna()
@@ -107,8 +129,14 @@ def _plain(series: pd.Series) -> pd.Series:
     if len(present) and not present.map(lambda value: isinstance(value, str)).all():
         numbers = pd.to_numeric(series, errors="coerce")  # decimals, mixed integers
         if numbers.notna().sum() == len(present):
-            return numbers.astype("float64")
+            return _finite(numbers)
     return _strings(series.map(str, na_action="ignore"))
+
+
+def _finite(series: pd.Series) -> pd.Series:
+    """Numbers as float64; infinite ones are missing."""
+    numbers = series.astype("float64")
+    return numbers.where(np.isfinite(numbers))
 
 
 def _strings(series: pd.Series) -> pd.Series:
@@ -117,42 +145,47 @@ def _strings(series: pd.Series) -> pd.Series:
     return pd.Series(values, index=series.index, dtype=object)
 
 
-def _read_csv(path: Path, content: bytes) -> pd.DataFrame:
-    encoding = _encoding(content)
-    head = content[:_SNIFFED].decode(encoding, errors="replace")
-    separator = _separator(head)
-    _unique(path, next(csv.reader(io.StringIO(head), delimiter=separator), []))
+def _read_csv(path: Path, content: bytes, encoding: str) -> pd.DataFrame:
+    head = io.StringIO(content[:_SNIFFED].decode(encoding, errors="replace"), newline=None).read()
     try:
-        raw = pd.read_csv(
-            io.BytesIO(content),
-            sep=separator,
-            encoding=encoding,
-            dtype=object,
-            keep_default_na=False,
-            skipinitialspace=True,
-            index_col=False,
-        )
-    except (pd.errors.ParserError, UnicodeError, ValueError) as error:
+        separator = _separator(head)
+        _unique(path, next(csv.reader(io.StringIO(head), delimiter=separator), []))
+    except csv.Error as error:
+        raise TableError(f"{path} cannot be read as CSV: {error}. Is it a CSV or Parquet file?") from error
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("error", pd.errors.ParserWarning)  # rows longer than the header would lose values
+            raw = pd.read_csv(
+                io.BytesIO(content),
+                sep=separator,
+                encoding=encoding,
+                dtype=object,
+                keep_default_na=False,
+                skipinitialspace=True,
+                index_col=False,
+            )
+    except (pd.errors.ParserError, pd.errors.ParserWarning, UnicodeError, ValueError) as error:
         raise TableError(f"{path} cannot be read as CSV with the separator {separator!r}: {error}.") from error
     if raw.shape[1] < 2 or raw.empty:
         raise TableError(
             f"{path} was read as {raw.shape[1]} column and {len(raw)} rows. A table needs a header line, "
             "at least two columns separated by comma, semicolon, tab or |, and rows."
         )
-    decimal_comma = separator == ";"
+    decimal_comma = separator != ","
     return pd.DataFrame({name: _typed(raw[name], decimal_comma) for name in raw.columns}, copy=False)
 
 
-def _encoding(content: bytes) -> str:
-    if content.startswith((b"\xff\xfe", b"\xfe\xff")):
-        return "utf-16"
+def _encoding(content: bytes) -> tuple[str, bool]:
+    """The encoding of a text, and whether it is a guess."""
+    for mark, encoding in _MARKS.items():
+        if content.startswith(mark):
+            return encoding, False
     try:
         content.decode("utf-8")
-        return "utf-8-sig"
     except UnicodeDecodeError:
-        best = from_bytes(content[:_SNIFFED]).best()
-        # charset-normalizer likes rare code pages; what is neither UTF nor multi-byte is usually this
-        return best.encoding if best and best.encoding.startswith(("utf", "gb", "big5", "shift", "euc")) else "cp1252"
+        best = from_bytes(content[:_SNIFFED], cp_isolation=_LEGACY).best()
+        return (best.encoding if best else "cp1252"), True
+    return "utf-8", False
 
 
 def _separator(head: str) -> str:
@@ -183,5 +216,5 @@ def _typed(series: pd.Series, decimal_comma: bool) -> pd.Series:
         for candidate in (numbers, numbers.str.replace(",", ".")) if decimal_comma else (numbers,):
             parsed = pd.to_numeric(candidate, errors="coerce")
             if parsed[~missing].notna().all():
-                return parsed.astype("float64").where(np.isfinite(parsed))
+                return _finite(parsed)
     return _strings(text)

@@ -74,7 +74,8 @@ class Ensemble:
 def outputs(estimator: Any, x: Array, task: Task) -> Array:
     """What one estimator gives: probabilities (rows, classes), or values (rows,), as float64."""
     predict: Callable[[Array], Array] = estimator.predict if task == "regression" else estimator.predict_proba
-    return np.asarray(predict(x), dtype=np.float64)
+    with np.errstate(all="ignore"):  # scikit-learn sums its input to see whether it is finite
+        return np.asarray(predict(x), dtype=np.float64)
 
 
 def fit(

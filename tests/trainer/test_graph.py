@@ -119,3 +119,32 @@ def test_catboost_leaves_nothing_in_the_working_folder(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     reference_of(table("binary"), ["catboost"])
     assert list(tmp_path.iterdir()) == []
+
+
+def test_values_at_lightgbms_own_zero(tmp_path):
+    """Columns with both signs get a split at ±1e-35, and the gate tries those very values."""
+    rng = np.random.default_rng(0)
+    frame = pd.DataFrame({"a": rng.normal(size=300), "b": rng.choice(["p", "q", "r"], 300)})
+    frame["y"] = np.where(frame["a"] + (frame["b"] == "p") + 0.5 * rng.normal(size=300) > 0, "up", "down")
+    inspected = inspect(frame, "y", None, None, ())
+    reference = reference_of(inspected, ["lgbm"])
+    assert gate(reference, export(reference), inspected.frame, 0).flips == 0
+
+
+@pytest.mark.parametrize(
+    "names",
+    [
+        ("labelencoder_0", "member0_probabilities", "hp__constant_0", "label"),
+        ("a.b", "a_b", "a b", "a-b"),
+        ("$x^$", "日本", "", "1"),
+        ("matrix", "probabilities", "value", "x" * 300),
+    ],
+)
+def test_any_column_names(names):
+    frame = shop_frame(200).drop(columns=["seen at", "age"]).astype({"colour": object, "is member": "boolean"})
+    rng = np.random.default_rng(0)
+    for name in names:
+        frame[name] = rng.normal(size=200) if len(name) % 2 else rng.choice(["u", "v"], 200)
+    inspected = inspect(frame, "buys", None, None, ())
+    reference = reference_of(inspected, ["lgbm", "rf"], [0.5, 0.5])
+    assert gate(reference, export(reference), inspected.frame, 0).flips == 0

@@ -122,6 +122,10 @@ def test_the_task_is_what_the_target_looks_like(values, task, classes):
     ("changes", "options", "message"),
     [
         ({}, {"target": "buy"}, "Did you mean 'buys'"),
+        ({}, {"drop": ("buys",)}, "also among the columns to drop"),
+        ({"buys": pd.date_range("2024-01-01", periods=400)}, {}, "holds dates"),
+        ({"buys": np.linspace(1, 2, 400) * 1e200}, {}, "scale it to ordinary numbers"),
+        ({"buys": [f"{n}%" for n in range(400)]}, {}, "text such as '0%'"),
         ({}, {"drop": ("nothing",)}, "not in the table: nothing"),
         ({"buys": "yes"}, {}, "nothing to predict"),
         ({}, {"task": "regression"}, "use --task multiclass"),
@@ -132,6 +136,41 @@ def test_the_task_is_what_the_target_looks_like(values, task, classes):
 def test_what_cannot_be_learned_is_refused_with_a_remedy(changes, options, message):
     with pytest.raises(TableError, match=message):
         look(frame_with(**changes), **options)
+
+
+@pytest.mark.parametrize(
+    ("values", "asked", "positive"),
+    [([True, False], "true", True), ([True, False], "1", True), ([0.0, 1.0], "1.0", 1), (["a", "b"], "a", "a")],
+)
+def test_the_positive_class_in_any_spelling(values, asked, positive):
+    frame = frame_with(buys=values * 200)
+    frame["buys"] = frame["buys"].astype("boolean" if values[0] is True else frame["buys"].dtype)
+    inspected, _ = look(frame, positive=asked)
+    assert inspected.target.positive == positive
+    assert type(inspected.target.positive) is type(positive)
+
+
+def test_classes_that_are_no_whole_numbers_are_text():
+    inspected, _ = look(frame_with(buys=[0.5, 1.0] * 200), task="multiclass")
+    assert inspected.target.classes == ("0.5", "1.0")
+
+
+def test_numbers_beyond_float32_become_the_largest_it_has():
+    inspected, _ = look(frame_with(extra=np.random.default_rng(0).normal(size=400) * 1e300))
+    assert inspected.frame["extra"].abs().max() < 3.5e38
+
+
+@pytest.mark.parametrize(
+    ("name", "values", "kept"),
+    [
+        ("userId", np.random.default_rng(0).permutation(400) * 7.0, False),
+        ("amount", np.random.default_rng(0).permutation(400) * 1.0, True),
+        ("version", [f"{n % 3}.{n % 7}.0" for n in range(400)], True),
+    ],
+)
+def test_what_looks_like_a_key_or_a_date_and_is_none_stays(name, values, kept):
+    inspected, _ = look(frame_with(**{name: values}))
+    assert (name in inspected.frame.columns) == kept
 
 
 def test_too_few_rows_are_refused():

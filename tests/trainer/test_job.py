@@ -127,6 +127,30 @@ def test_repeats_search_anew_on_other_splits(shop_csv, tmp_path):
     assert manifest.metrics["AUC_weighted"] not in spread.values
 
 
+def test_a_column_without_values_in_the_training_rows_is_left_out(tmp_path):
+    frame = shop_frame(300)
+    frame["rare number"] = [5.0] + [None] * 299
+    frame["rare text"] = ["x"] + [None] * 299
+    path = write_csv(frame, tmp_path / "t.csv")
+    for seed in range(6):
+        request = quick(read_table(path), "buys", max_trials=2, learners=("lgbm",), seed=seed)
+        train(request, Store(tmp_path / "models"), Silent())
+
+
+def test_learners_that_were_not_asked_for_are_on_the_board_but_not_in_the_model(shop_csv, tmp_path):
+    request = quick(read_table(shop_csv), "buys", max_trials=2, learners=("xgboost", "xgboost"))
+    manifest = train(request, Store(tmp_path), Silent())
+    assert {member.learner for member in manifest.training.members} == {"xgboost"}
+    assert DEFAULT_LIGHTGBM in {row.candidate for row in manifest.training.leaderboard}
+
+
+def test_tiny_tables_with_small_classes(tmp_path):
+    frame = shop_frame(36)
+    frame["buys"] = ["a", "b", "c"] * 12
+    manifest = train(quick(read_table(write_csv(frame, tmp_path / "t.csv")), "buys"), Store(tmp_path / "m"), Silent())
+    assert manifest.classes == ("a", "b", "c")
+
+
 def test_the_first_version_is_champion_and_the_second_waits(shop_csv, tmp_path):
     store = Store(tmp_path)
     for expected in ("1", "2"):

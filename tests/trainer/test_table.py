@@ -36,7 +36,7 @@ def test_encodings(tmp_path, encoding):
 
 
 @pytest.mark.parametrize("separator", [",", ";", "\t", "|"])
-@pytest.mark.parametrize("ending", ["\n", "\r\n"])
+@pytest.mark.parametrize("ending", ["\n", "\r\n", "\r"])
 def test_separators_and_line_ends(tmp_path, separator, ending):
     check_plain(read(tmp_path, PLAIN.replace(",", separator).replace("\n", ending).encode()))
 
@@ -83,6 +83,9 @@ def test_parquet_is_read_as_csv_is(tmp_path):
         (b"a\n1\n2\n", "1 column"),
         (b"a,a\n1,2\n", "more than one column named a"),
         (b"PAR1 not really", "no Parquet file"),
+        (b"a,b\n1,2,3\n4,5,6\n", "cannot be read as CSV"),
+        (b'a,b\n"' + b"x" * 200_000 + b'",2\n', "cannot be read as CSV|1 rows"),
+        (bytes(range(256)) * 40, "."),
     ],
 )
 def test_what_is_no_table_is_refused_with_the_reason(tmp_path, content, message):
@@ -95,9 +98,45 @@ def test_a_missing_file_is_named(tmp_path):
         read_table(tmp_path / "nowhere.csv")
 
 
-def test_a_damaged_archive_is_named(tmp_path):
-    with pytest.raises(TableError, match="cannot be read"):
-        read(tmp_path, gzip.compress(PLAIN.encode())[:-9], "t.csv.gz")
+@pytest.mark.parametrize("suffix", [".gz", ".bz2", ".xz", ".zip"])
+def test_a_damaged_archive_is_named(tmp_path, suffix):
+    packed = {".gz": gzip, ".bz2": bz2, ".xz": lzma}.get(suffix, gzip).compress(PLAIN.encode())
+    for content in (packed[:-9], packed[:20] + b"damage" + packed[26:], b"nothing of the kind"):
+        with pytest.raises(TableError, match=r"t\.csv"):
+            read(tmp_path, content, f"t.csv{suffix}")
+
+
+@pytest.mark.parametrize(
+    ("encoding", "text"),
+    [
+        ("cp1252", "prénom,ville\nHélène,Besançon\nÉric,Nîmes\n"),
+        ("cp1251", "имя,город\nИван,Москва\nОльга,Санкт-Петербург\n"),
+        ("koi8_r", "имя,город\nИван,Москва\nОльга,Санкт-Петербург\n"),
+        ("cp932", "名前,市\n太郎,東京\n花子,大阪\n"),
+        ("cp949", "이름,도시\n철수,서울\n영희,부산\n"),
+        ("gb18030", "姓名,城市\n张伟,北京\n李娜,上海\n"),
+    ],
+)
+def test_a_guessed_encoding_is_right_and_named(tmp_path, encoding, text):
+    path = tmp_path / "t.csv"
+    path.write_bytes((text + text.split("\n", 1)[1] * 5).encode(encoding))
+    table = read_table(path)
+    assert ",".join(table.frame.columns) == text.split("\n")[0]
+    assert table.guessed_encoding == encoding
+
+
+def test_utf_32_and_a_known_encoding_is_no_guess(tmp_path):
+    path = tmp_path / "t.csv"
+    path.write_bytes(PLAIN.encode("utf-32"))
+    check_plain(read_table(path).frame)
+    assert read_table(path).guessed_encoding is None
+
+
+def test_infinite_numbers_are_missing(tmp_path):
+    frame = pd.DataFrame({"a": [1.0, np.inf, -np.inf], "b": ["x", "y", "z"]})
+    frame.to_parquet(tmp_path / "t.parquet")
+    assert read_table(tmp_path / "t.parquet").frame["a"].isna().tolist() == [False, True, True]
+    assert read(tmp_path, b"a,b\n1,x\ninf,y\n-inf,z\n")["a"].isna().tolist() == [False, True, True]
 
 
 def test_round_trip_of_a_frame(tmp_path):
