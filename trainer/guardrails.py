@@ -94,7 +94,8 @@ def inspect(frame: pd.DataFrame, target: str, task: Task | None, positive: objec
     findings.append(_timestamps(frame))
     if frame.shape[1] == 0:
         raise TableError("No column is left to learn from:\n  " + "\n  ".join(map(str, findings)))
-    findings.append(_leak(frame, outcome))
+    with np.errstate(all="ignore"):  # scikit-learn sums its input to see whether it is finite
+        findings.append(_leak(frame, outcome))
     return Inspected(frame, outcome, tuple(findings))
 
 

@@ -1,0 +1,94 @@
+"""The documentation is a contract: what it names exists, and what exists it names."""
+
+import re
+import shlex
+import subprocess
+
+import pytest
+import typer
+
+from homeport.__main__ import app
+from serving.app import create_app
+from serving.settings import Settings
+from tests.conftest import ROOT
+from trainer.learners import learners
+from trainer.metrics import METRICS
+
+REFERENCE = (ROOT / "docs" / "reference.md").read_text()
+README = (ROOT / "README.md").read_text()
+PAGES = [ROOT / "README.md", ROOT / "CHANGELOG.md", *sorted((ROOT / "docs").rglob("*.md"))]
+
+
+def commands():
+    def walk(command, path):
+        children = getattr(command, "commands", None)
+        if children is None:
+            yield path, command
+        for name, child in (children or {}).items():
+            yield from walk(child, [*path, name])
+
+    return list(walk(typer.main.get_command(app), ["homeport"]))
+
+
+@pytest.mark.parametrize(
+    ("path", "command"), commands(), ids=lambda value: " ".join(value) if isinstance(value, list) else ""
+)
+def test_every_command_and_option_is_documented(path, command):
+    assert f"`{' '.join(path)}" in REFERENCE
+    for parameter in command.params:
+        for option in parameter.opts:
+            assert not option.startswith("--") or option == "--help" or f"`{option}`" in REFERENCE, option
+        if parameter.envvar:
+            assert f"`{parameter.envvar}`" in REFERENCE
+
+
+def test_every_setting_is_documented_with_its_default():
+    for name, field in Settings.model_fields.items():
+        row = re.search(rf"^\| `HOMEPORT_SERVING_{name.upper()}` \| (.+?) \|", REFERENCE, re.MULTILINE)
+        assert row, name
+        if field.default not in (None, ""):
+            assert str(field.default).lower() in row[1].lower()
+        assert field.description
+
+
+def test_every_path_is_documented(tmp_path):
+    application = create_app(Settings(models=tmp_path, keys=tmp_path / "keys.json"))
+    for path in application.openapi()["paths"]:
+        assert f" {path}" in REFERENCE, path
+
+
+def test_every_file_of_a_bundle_is_documented(shop_bundle):
+    for file in shop_bundle.iterdir():
+        assert f"`{file.name}`" in REFERENCE
+
+
+def test_every_metric_and_learner_is_documented():
+    for name in [*METRICS, *learners("binary", ()), *learners("regression", ())]:
+        assert f"`{name}`" in REFERENCE
+
+
+def test_every_make_target_that_is_named_exists():
+    targets = set(re.findall(r"^([a-z0-9]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
+    named = {name for page in PAGES for name in re.findall(r"\bmake ([a-z0-9]+)\b(?=`|\s+#)", page.read_text())}
+    assert {"up", "test", "down"} <= named <= targets
+
+
+def test_every_command_that_is_named_exists():
+    known = {" ".join(path[1:]) for path, _ in commands()}
+    for page in PAGES:
+        for line in re.findall(r"(?:^|`|\()homeport ([a-z][^`\n)#]*)", page.read_text(), re.MULTILINE):
+            words = shlex.split(line.replace("\\|", "|").replace("…", ""))
+            spoken = " ".join(words[:2]) if words[0] in ("models", "keys") else words[0]
+            assert any(spoken.split("|")[0] == name or spoken == name for name in known), (page.name, line)
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_links_lead_somewhere(page):
+    for target in re.findall(r"\]\((?!http)([^)#]+)", page.read_text()):
+        assert (page.parent / target).exists(), target
+
+
+def test_help_of_the_makefile_lists_the_vocabulary():
+    listed = subprocess.run(["make", "help"], cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    for target in ("up", "down", "test", "check", "e2e", "bench", "setup"):
+        assert f"make {target} " in listed
