@@ -28,9 +28,7 @@ def clone(tmp_path_factory):
         "LANG": "C.UTF-8",
         "COLUMNS": "200",
     }
-    python = (
-        shutil.which("python3", path=sysconfig.get_path("scripts", vars={"base": sys.base_prefix})) or sys.executable
-    )
+    python = Path(sys.base_prefix) / "bin" / "python3"  # not that of this virtual environment
 
     def make(*arguments, timeout=600):
         result = subprocess.run(
