@@ -17,6 +17,7 @@ from trainer.errors import TrainerError
 from trainer.guardrails import Finding, Inspected
 from trainer.learners import learners
 from trainer.metrics import Array, Metric, classification_metrics, metric_for, regression_metrics
+from trainer.problem import Problem
 from trainer.search import MAX_TRIAL_SHARE, Found, Trial, search
 from trainer.table import Table
 from trainer.target import Target
@@ -110,27 +111,20 @@ def train_once(request: Request, inspected: Inspected, seed: int, watcher: Watch
         raise TrainerError(f"No such learner for a {target.task} task: {unknown}. There are: {', '.join(classes)}.")
     wanted = {name: learner for name, learner in classes.items() if not request.learners or name in request.learners}
 
+    problem = Problem(target.task, metric, x, y, classes, seed)
+
     watcher.stage("Search")
-    found = search(
-        x,
-        y,
-        target.task,
-        metric,
-        wanted,
-        budget=request.budget if request.max_trials is None else None,
-        max_trials=request.max_trials,
-        seed=seed,
-        on_trial=watcher.trial,
-    )
+    budget = request.budget if request.max_trials is None else None
+    searched = replace(problem, learners=wanted)
+    found = search(searched, budget=budget, max_trials=request.max_trials, on_trial=watcher.trial)
     watcher.stage("Final round, out of fold")
-    candidates = _candidates(request, found, classes, x, y, target.task, metric, seed, watcher)
-    chosen = choose(candidates, y, target.task, metric, seed)
+    chosen = choose(problem, _candidates(request, problem, found, watcher))
     watcher.stage("Fit on all training rows")
-    ensemble = refit(chosen, classes, x, y, target.task, seed)
+    ensemble = refit(problem, chosen)
 
     x_test, y_test = matrix(frame.iloc[test], columns), target.values[test]
-    default = fit(classes["lgbm"], {}, x, y, target.task, seed)
-    constant = baseline(y, target.task, metric).outputs[:1]
+    default = fit(problem, "lgbm", {})
+    constant = baseline(problem).outputs[:1]
     return Trained(
         ensemble,
         columns,
@@ -155,19 +149,9 @@ def evaluate(values: Array, given: Array, target: Target, scale: tuple[float, fl
     return regression_metrics(values, given * scale[1] + scale[0])
 
 
-def _candidates(
-    request: Request,
-    found: Found,
-    classes: dict[str, type],
-    x: Array,
-    y: Array,
-    task: Task,
-    metric: Metric,
-    seed: int,
-    watcher: Watcher,
-) -> list[Candidate]:
+def _candidates(request: Request, problem: Problem, found: Found, watcher: Watcher) -> list[Candidate]:
     """The baselines and the best trial of each learner, until the time or the user's patience is over."""
-    done = [baseline(y, task, metric)]
+    done = [baseline(problem)]
     watcher.candidate(done[0])
     # after Ctrl-C only the best so far is taken on
     best = found.best[:1] if found.interrupted else found.best
@@ -179,7 +163,7 @@ def _candidates(
         for place, (name, learner, config) in enumerate(entrants):
             if share is not None and place >= 2 and time.monotonic() - started > share:
                 break
-            candidate = out_of_fold(name, learner, classes[learner], config, x, y, task, metric, seed)
+            candidate = out_of_fold(problem, name, learner, config)
             excluded = request.learners and learner not in request.learners  # on the board, but not to be chosen
             done.append(replace(candidate, learner="") if excluded else candidate)
             watcher.candidate(candidate)

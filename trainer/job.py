@@ -200,8 +200,8 @@ def _training(request: Request, inspected: Inspected, trained: Trained, started:
         test_rows=len(trained.test),
         members=tuple(Member(learner=m.learner, weight=m.weight, config=m.config) for m in trained.ensemble.members),
         leaderboard=tuple(
-            Standing(candidate=name, metric=float(score * unit), seconds=round(spent, 2), chosen=bool(chosen))
-            for name, score, spent, chosen in trained.chosen.board
+            Standing(candidate=row.name, metric=row.score * unit, seconds=round(row.seconds, 2), chosen=row.chosen)
+            for row in trained.chosen.board
         ),
         guardrails=tuple(map(str, inspected.findings)),
         versions={"python": platform.python_version(), **{package: version(package) for package in _PACKAGES}},

@@ -9,9 +9,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from bundle.manifest import Task, Value
+from bundle.manifest import Value
 from trainer.errors import SearchError
-from trainer.metrics import Array, Metric
+from trainer.problem import Problem
 
 HOLDOUT_ROWS = 5_000  # from here on one hold-out, below it five folds a trial
 THREADS = 2  # fixed, not the machine's count: the number of threads changes the order of float sums
@@ -41,18 +41,9 @@ class Found:
 
 
 def search(
-    x: Array,
-    y: Array,
-    task: Task,
-    metric: Metric,
-    classes: dict[str, type[Any]],
-    *,
-    budget: float | None,
-    max_trials: int | None,
-    seed: int,
-    on_trial: Callable[[Trial], None],
+    problem: Problem, *, budget: float | None, max_trials: int | None, on_trial: Callable[[Trial], None]
 ) -> Found:
-    """Search over `classes` (name → FLAML learner) on `x` (rows, columns) and `y` (rows,).
+    """Search over the problem's learners.
 
     At least one of `budget` (seconds) and `max_trials` must be given; with `max_trials` alone the
     same seed gives the same trials. Ctrl-C ends the search and keeps what was found. Raises
@@ -60,6 +51,7 @@ def search(
     """
     from flaml import AutoML  # takes seconds: not at import
 
+    metric, classes = problem.metric, problem.learners
     best: dict[str, Trial] = {}
     count = 0
 
@@ -95,15 +87,15 @@ def search(
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # solvers that stop at their iteration cap, mostly
             automl.fit(
-                X_train=x,
-                y_train=y,
-                task="regression" if task == "regression" else "classification",
+                X_train=problem.x,
+                y_train=problem.y,
+                task="regression" if problem.task == "regression" else "classification",
                 metric=metric.flaml,
                 estimator_list=list(classes),
                 time_budget=-1 if budget is None else budget * MAX_TRIAL_SHARE,
                 max_iter=max_trials or 1_000_000,
-                eval_method="holdout" if len(x) >= HOLDOUT_ROWS else "cv",
-                seed=seed,
+                eval_method="holdout" if len(problem.x) >= HOLDOUT_ROWS else "cv",
+                seed=problem.seed,
                 n_jobs=THREADS,
                 log_type="all",
                 early_stop=True,

@@ -8,7 +8,7 @@ from __future__ import annotations
 import time
 import warnings
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -17,6 +17,7 @@ from sklearn.model_selection import KFold, StratifiedKFold
 
 from bundle.manifest import Task, Value
 from trainer.metrics import Array, Metric
+from trainer.problem import Problem
 from trainer.search import THREADS
 
 FOLDS = 5
@@ -38,7 +39,7 @@ class Fitted:
 
 @dataclass(frozen=True)
 class Candidate:
-    """One row of the final leaderboard; `score` is the metric of its out-of-fold predictions."""
+    """A contender of the final round; `score` is the metric of its out-of-fold predictions."""
 
     name: str
     learner: str
@@ -50,11 +51,21 @@ class Candidate:
 
 
 @dataclass(frozen=True)
+class Row:
+    """One row of the final leaderboard."""
+
+    name: str
+    score: float
+    seconds: float
+    chosen: bool
+
+
+@dataclass(frozen=True)
 class Chosen:
-    """The winner: candidates with their weights (one alone, or a vote), and the whole board."""
+    """The winner, candidates with their weights (one alone, or a vote), and the leaderboard."""
 
     shares: tuple[tuple[Candidate, float], ...]
-    board: tuple[tuple[str, float, float, bool], ...]  # name, metric, seconds, chosen
+    board: tuple[Row, ...]
 
 
 @dataclass(frozen=True)
@@ -78,91 +89,80 @@ def outputs(estimator: Any, x: Array, task: Task) -> Array:
         return np.asarray(predict(x), dtype=np.float64)
 
 
-def fit(
-    learner: type[Any], config: dict[str, Value], x: Array, y: Array, task: Task, seed: int, rounds: int | None = None
-) -> Any:
+def fit(problem: Problem, learner: str, config: dict[str, Value], rounds: int | None = None) -> Any:
     """Fit one configuration. `rounds` fixes the number of trees instead of stopping early."""
-    flaml_task = task_factory("regression" if task == "regression" else task, x, y)
     arguments: dict[str, Any] = {}
     if rounds is not None:
         config = {name: value for name, value in config.items() if name != "early_stopping_rounds"}
         config["n_estimators"] = rounds
         arguments["use_best_model"] = False
-    estimator = learner(task=flaml_task, n_jobs=THREADS, random_seed=seed, **config)
+    task = task_factory(problem.task, problem.x, problem.y)
+    estimator = problem.learners[learner](task=task, n_jobs=THREADS, random_seed=problem.seed, **config)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        estimator.fit(x, y, **arguments)
+        estimator.fit(problem.x, problem.y, **arguments)
     return estimator
 
 
-def out_of_fold(
-    name: str,
-    learner_name: str,
-    learner: type[Any],
-    config: dict[str, Value],
-    x: Array,
-    y: Array,
-    task: Task,
-    metric: Metric,
-    seed: int,
-) -> Candidate:
+def out_of_fold(problem: Problem, name: str, learner: str, config: dict[str, Value]) -> Candidate:
     """Predict every training row by an estimator that was fitted without it."""
     started = time.monotonic()
     given: Array | None = None
     counts: list[int | None] = []
-    for train, held_out in folds(y, task, seed):
-        estimator = fit(learner, config, x[train], y[train], task, seed)
-        part = outputs(estimator, x[held_out], task)
-        given = np.empty((len(y), *part.shape[1:])) if given is None else given
+    for train, held_out in folds(problem):
+        estimator = fit(problem.at(train), learner, config)
+        part = outputs(estimator, problem.x[held_out], problem.task)
+        given = np.empty((len(problem.y), *part.shape[1:])) if given is None else given
         given[held_out] = part
         counts.append(getattr(estimator.estimator, "tree_count_", None))
     assert given is not None
     kept = [count for count in counts if count is not None]
     rounds = max(1, round(sum(kept) / len(kept))) if kept else None
-    score = metric.function(y, given)
-    return Candidate(name, learner_name, config, score, time.monotonic() - started, given, rounds)
+    score = problem.metric.function(problem.y, given)
+    return Candidate(name, learner, config, score, time.monotonic() - started, given, rounds)
 
 
-def baseline(y: Array, task: Task, metric: Metric) -> Candidate:
+def baseline(problem: Problem) -> Candidate:
     """What needs no model: the share of each class, or the mean."""
-    constant = y.mean() if task == "regression" else np.bincount(y) / len(y)
+    y = problem.y
+    constant = y.mean() if problem.task == "regression" else np.bincount(y) / len(y)
     given = np.broadcast_to(constant, (len(y), *np.shape(constant)))
-    return Candidate(BASELINE[task], "", {}, metric.function(y, given), 0.0, given)
+    return Candidate(BASELINE[problem.task], "", {}, problem.metric.function(y, given), 0.0, given)
 
 
-def folds(y: Array, task: Task, seed: int) -> list[tuple[Array, Array]]:
+def folds(problem: Problem) -> list[tuple[Array, Array]]:
     """The folds on which all candidates are compared."""
-    splitter = KFold if task == "regression" else StratifiedKFold
-    return list(splitter(FOLDS, shuffle=True, random_state=seed).split(y, y))
+    splitter = KFold if problem.task == "regression" else StratifiedKFold
+    return list(splitter(FOLDS, shuffle=True, random_state=problem.seed).split(problem.y, problem.y))
 
 
-def choose(candidates: Sequence[Candidate], y: Array, task: Task, metric: Metric, seed: int) -> Chosen:
+def choose(problem: Problem, candidates: Sequence[Candidate]) -> Chosen:
     """Choose the best candidate, or the soft vote where it wins.
 
     The vote is scored with weights that were chosen without the rows they are scored on, so that it
-    has no advantage over the single candidates.
+    has no advantage over the single candidates. Candidates without a learner are shown only.
     """
+    y, metric = problem.y, problem.metric
     eligible = [candidate for candidate in candidates if candidate.learner]
     best = min(eligible, key=lambda candidate: metric.loss(y, candidate.outputs))
     shares: tuple[tuple[Candidate, float], ...] = ((best, 1.0),)
-    vote_row: tuple[tuple[str, float, float, bool], ...] = ()
+    rows = [Row(c.name, c.score, c.seconds, False) for c in candidates]
     if len(eligible) > 1:
         started = time.monotonic()
         crossed = np.empty_like(best.outputs)
-        for train, held_out in folds(y, task, seed):
+        for train, held_out in folds(problem):
             weights = greedy_weights([c.outputs[train] for c in eligible], y[train], metric)
             crossed[held_out] = np.tensordot(weights, [c.outputs[held_out] for c in eligible], axes=1)
         weights = greedy_weights([candidate.outputs for candidate in eligible], y, metric)
-        wins = bool(metric.loss(y, crossed) < metric.loss(y, best.outputs) and np.count_nonzero(weights) > 1)
-        if wins:
-            shares = tuple((c, float(w)) for c, w in zip(eligible, weights, strict=True) if w)
-        names = " + ".join(c.name for c, w in zip(eligible, weights, strict=True) if w)
-        seconds = time.monotonic() - started
-        vote_row = ((f"vote of {names}", metric.function(y, crossed), seconds, wins),)
-    single = shares[0][0].name if len(shares) == 1 else None
-    rows = [(c.name, c.score, c.seconds, c.name == single) for c in candidates] + list(vote_row)
-    rows.sort(key=lambda row: row[1], reverse=metric.greater_is_better)
-    return Chosen(shares, tuple(rows))
+        voters = tuple((c, float(w)) for c, w in zip(eligible, weights, strict=True) if w)
+        if len(voters) > 1 and metric.loss(y, crossed) < metric.loss(y, best.outputs):
+            shares = voters
+        if len(voters) > 1:
+            name = f"vote of {' + '.join(c.name for c, _ in voters)}"
+            rows.append(Row(name, metric.function(y, crossed), time.monotonic() - started, shares is voters))
+    if len(shares) == 1:
+        rows = [replace(row, chosen=row.name == best.name) for row in rows]
+    return Chosen(shares, tuple(sorted(rows, key=lambda row: row.score, reverse=metric.greater_is_better)))
 
 
 def greedy_weights(given: Sequence[Array], y: Array, metric: Metric) -> Array:
@@ -188,10 +188,9 @@ def greedy_weights(given: Sequence[Array], y: Array, metric: Metric) -> Array:
     return np.asarray(best_counts / best_counts.sum())
 
 
-def refit(chosen: Chosen, classes: dict[str, type[Any]], x: Array, y: Array, task: Task, seed: int) -> Ensemble:
+def refit(problem: Problem, chosen: Chosen) -> Ensemble:
     """Fit what was chosen on all training rows."""
-    members = []
-    for candidate, weight in chosen.shares:
-        estimator = fit(classes[candidate.learner], candidate.config, x, y, task, seed, candidate.rounds)
-        members.append(Fitted(candidate.learner, weight, candidate.config, estimator))
-    return Ensemble(task, tuple(members))
+    members = tuple(
+        Fitted(c.learner, weight, c.config, fit(problem, c.learner, c.config, c.rounds)) for c, weight in chosen.shares
+    )
+    return Ensemble(problem.task, members)

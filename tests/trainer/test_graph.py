@@ -11,7 +11,9 @@ from trainer.errors import ParityError
 from trainer.graph import export_model, export_scorer
 from trainer.guardrails import inspect
 from trainer.learners import learners
+from trainer.metrics import metric_for
 from trainer.parity import Graphs, Reference, gate
+from trainer.problem import Problem
 from trainer.vote import Ensemble, Fitted, fit
 
 SMALL = {
@@ -45,8 +47,9 @@ def reference_of(inspected, names, weights=None):
         y = (y - scale[0]) / scale[1]
     classes = learners(target.task, columns)
     x = matrix(frame, columns)
+    problem = Problem(target.task, metric_for(target.task, None), x, y, classes, 0)
     members = tuple(
-        Fitted(name, weight, SMALL[name], fit(classes[name], SMALL[name], x, y, target.task, 0))
+        Fitted(name, weight, SMALL[name], fit(problem, name, SMALL[name]))
         for name, weight in zip(names, weights or [1.0] * len(names), strict=True)
     )
     return Reference(Ensemble(target.task, members), columns, target.classes, scale)

@@ -4,9 +4,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from trainer.metrics import METRICS, classification_metrics, metric_for, regression_metrics
+from trainer.problem import Problem
 from trainer.vote import MAX_MEMBERS, Candidate, baseline, choose, greedy_weights
 
 RMSE, AUC = METRICS["rmse"], METRICS["roc_auc"]
+
+
+def problem_of(y):
+    return Problem("regression", RMSE, y[:, None], y, {}, 0)
 
 
 def candidate(name, outputs, y, metric):
@@ -30,10 +35,11 @@ def test_a_vote_of_independent_errors_wins():
     rng = np.random.default_rng(0)
     y = rng.normal(size=500)
     candidates = [candidate(str(number), y + rng.normal(0, 1, 500), y, RMSE) for number in range(3)]
-    chosen = choose([baseline(y, "regression", RMSE), *candidates], y, "regression", RMSE, 0)
+    problem = problem_of(y)
+    chosen = choose(problem, [baseline(problem), *candidates])
     assert len(chosen.shares) > 1
     assert sum(weight for _, weight in chosen.shares) == pytest.approx(1)
-    assert [row[3] for row in chosen.board].count(True) == 1
+    assert [row.chosen for row in chosen.board].count(True) == 1
 
 
 def test_a_vote_that_does_not_win_is_not_taken():
@@ -41,9 +47,9 @@ def test_a_vote_that_does_not_win_is_not_taken():
     y = rng.normal(size=500)
     good = candidate("good", y + rng.normal(0, 0.01, 500), y, RMSE)
     poor = candidate("poor", rng.normal(0, 1, 500), y, RMSE)
-    chosen = choose([good, poor], y, "regression", RMSE, 0)
+    chosen = choose(problem_of(y), [good, poor])
     assert [(c.name, weight) for c, weight in chosen.shares] == [("good", 1.0)]
-    assert next(row for row in chosen.board if row[3])[0] == "good"
+    assert next(row for row in chosen.board if row.chosen).name == "good"
 
 
 def test_metrics_of_known_answers():
