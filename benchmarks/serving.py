@@ -67,7 +67,9 @@ def server(name: str, command: Sequence[str], port: int, environment: dict[str, 
     try:
         while True:
             try:
-                with socket.create_connection(("127.0.0.1", port), timeout=1):
+                with socket.create_connection(("127.0.0.1", port), timeout=10) as connection:
+                    connection.sendall(b"GET / HTTP/1.1\r\nhost: 127.0.0.1\r\n\r\n")
+                    read_answer(connection)
                     break
             except OSError:
                 if process.poll() is not None or time.perf_counter() - started > 30:
@@ -75,7 +77,7 @@ def server(name: str, command: Sequence[str], port: int, environment: dict[str, 
                 time.sleep(0.01)
         first = time.perf_counter() - started
         own = psutil.Process(process.pid)
-        print(f"{name}: listens after {first:.2f} s, {own.memory_info().rss / 1e6:.0f} MB", file=sys.stderr)
+        print(f"{name}: first 200 after {first:.2f} s, {own.memory_info().rss / 1e6:.0f} MB", file=sys.stderr)
         yield Server(name, port, own, head)
     finally:
         process.terminate()

@@ -15,6 +15,7 @@ from bundle.manifest import Label, Task, Value
 from trainer.columns import describe, matrix
 from trainer.errors import TrainerError
 from trainer.guardrails import Finding, Inspected
+from trainer.interrupt import interruptible
 from trainer.learners import learners
 from trainer.metrics import Array, Metric, classification_metrics, metric_for, regression_metrics
 from trainer.problem import Problem
@@ -160,13 +161,15 @@ def _candidates(request: Request, problem: Problem, found: Found, watcher: Watch
     share = None if request.budget is None or request.max_trials is not None else request.budget * (1 - MAX_TRIAL_SHARE)
     started = time.monotonic()
     try:
-        for place, (name, learner, config) in enumerate(entrants):
-            if share is not None and place >= 2 and time.monotonic() - started > share:
-                break
-            candidate = out_of_fold(problem, name, learner, config)
-            excluded = request.learners and learner not in request.learners  # on the board, but not to be chosen
-            done.append(replace(candidate, learner="") if excluded else candidate)
-            watcher.candidate(candidate)
+        with interruptible() as check:
+            for place, (name, learner, config) in enumerate(entrants):
+                if share is not None and place >= 2 and time.monotonic() - started > share:
+                    break
+                candidate = out_of_fold(problem, name, learner, config)
+                excluded = request.learners and learner not in request.learners  # on the board, not to be chosen
+                done.append(replace(candidate, learner="") if excluded else candidate)
+                watcher.candidate(candidate)
+                check()
     except KeyboardInterrupt:
         if not any(candidate.learner for candidate in done):
             raise

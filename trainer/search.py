@@ -11,6 +11,7 @@ from typing import Any
 
 from bundle.manifest import Value
 from trainer.errors import SearchError
+from trainer.interrupt import interruptible
 from trainer.problem import Problem
 
 HOLDOUT_ROWS = 5_000  # from here on one hold-out, below it five folds a trial
@@ -76,6 +77,7 @@ def search(
                 best[estimator] = trial
             leader = min(best.values(), key=better)
             on_trial(Trial(count, estimator, score, leader.score, trial.seconds, elapsed, config))
+            check()
 
     automl = Watched()
     for name, learner in classes.items():
@@ -84,7 +86,7 @@ def search(
     interrupted = False
     started = time.monotonic()
     try:
-        with warnings.catch_warnings():
+        with interruptible() as check, warnings.catch_warnings():
             warnings.simplefilter("ignore")  # solvers that stop at their iteration cap, mostly
             automl.fit(
                 X_train=problem.x,
