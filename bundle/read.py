@@ -12,7 +12,10 @@ import msgspec
 from bundle.errors import BundleCorrupt, BundleForeign
 from bundle.manifest import GOLDEN, MANIFEST, MANIFEST_DIGEST, MODEL_GRAPH, PROTOCOL, SCORER_GRAPH, Golden, Manifest
 
-_REMEDY = "Go back with `homeport models rollback`, copy the bundle anew from where it was written, or train again."
+_REMEDY = (
+    "Copy the bundle anew from where it was written, promote another version (see `homeport models list`), "
+    "or train again."
+)
 
 
 class _Protocol(msgspec.Struct):
@@ -53,7 +56,7 @@ def read_manifest(folder: Path) -> Manifest:
                 "Train the model again, or use the Homeport that wrote it."
             )
         return msgspec.json.decode(content, type=Manifest)
-    except msgspec.MsgspecError as error:
+    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
         raise BundleForeign(f"{folder / MANIFEST} is no manifest of Homeport: {error}. {_REMEDY}") from error
 
 
@@ -76,5 +79,5 @@ def read_golden(folder: Path) -> Golden:
     """Read the golden rows of a bundle. Raises BundleForeign, BundleCorrupt."""
     try:
         return msgspec.json.decode(_content(folder, GOLDEN), type=Golden)
-    except msgspec.MsgspecError as error:
+    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
         raise BundleForeign(f"{folder / GOLDEN} holds no golden rows: {error}. {_REMEDY}") from error

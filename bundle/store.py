@@ -111,7 +111,7 @@ class Store:
             return msgspec.json.decode(pointer.read_bytes(), type=Champion)
         except FileNotFoundError:
             return None
-        except msgspec.MsgspecError as error:
+        except (msgspec.MsgspecError, UnicodeDecodeError) as error:
             raise BundleForeign(
                 f"{pointer} is damaged ({error}). Delete it and promote a version anew: "
                 f"`homeport models promote {name} VERSION`."

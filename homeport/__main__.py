@@ -17,7 +17,7 @@ from homeport import training
 from homeport.endpoint import Endpoint, score_file
 from homeport.errors import HomeportError
 from homeport.stack import Stack
-from homeport.up import bring_up
+from homeport.up import DEFAULT_STATE, bring_up
 from serving.errors import ServingError
 from serving.keys import KeyName, read_keys
 from trainer.errors import TrainerError
@@ -37,11 +37,10 @@ app.add_typer(keys, name="keys")
 Models = Annotated[Path, typer.Option("--models", envvar="HOMEPORT_MODELS", help="Folder of the bundles.")]
 State = Annotated[Path, typer.Option("--state", envvar="HOMEPORT_STATE", help="Folder of keys, logs and processes.")]
 Host = Annotated[str, typer.Option(envvar="HOMEPORT_SERVING_HOST", help="Address to listen on.")]
-Port = Annotated[int, typer.Option(envvar="HOMEPORT_SERVING_PORT", help="Port to listen on.")]
+Port = Annotated[int, typer.Option(min=1, max=65535, envvar="HOMEPORT_SERVING_PORT", help="Port to listen on.")]
 ModelName = Annotated[str, typer.Argument(help="Name of the model.", metavar="MODEL")]
 
 DEFAULT_MODELS = Path("models")
-DEFAULT_STATE = Path(".homeport")
 
 console = Console()
 
@@ -128,7 +127,9 @@ def score(
     url: Annotated[
         str | None, typer.Option(envvar="HOMEPORT_URL", help="Address; by default the embedded stack's.")
     ] = None,
-    key: Annotated[str | None, typer.Option(envvar="HOMEPORT_KEY", help="Key; by default the primary one.")] = None,
+    key: Annotated[
+        str | None, typer.Option(envvar="HOMEPORT_KEY", help="Key; by default the embedded stack's primary one.")
+    ] = None,
     state: State = DEFAULT_STATE,
 ) -> None:
     """Score the rows of a file by the endpoint and print its answer as JSON.
@@ -143,9 +144,11 @@ def score(
     """
     stack = Stack(state, DEFAULT_MODELS)
     running = stack.running()
-    endpoint = Endpoint(
-        url or (running.url if running else "http://127.0.0.1:8000"), key or read_keys(stack.keys).primary
-    )
+    if url is None and running is None:
+        raise HomeportError("No endpoint runs here: start it with `homeport up`, or name one with --url and --key.")
+    if key is None and url is not None:
+        raise HomeportError("Give the key of that endpoint with --key: this machine's own goes nowhere else.")
+    endpoint = Endpoint(url or (running.url if running else ""), key or read_keys(stack.keys).primary)
     answers = list(score_file(endpoint, file, "predict_proba" if proba else "predict"))
     answer: Any = answers[0] if len(answers) == 1 else {"result": [row for part in answers for row in part["result"]]}
     print(json.dumps(answer))

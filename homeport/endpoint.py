@@ -24,16 +24,22 @@ class Endpoint:
     """
 
     def __init__(self, url: str, key: str) -> None:
-        # trust_env off: a proxy in the environment has no business with a call to this machine
-        local = httpx.URL(url).host in ("127.0.0.1", "localhost", "::1")
-        self._client = httpx.Client(
-            base_url=url, headers={"Authorization": f"Bearer {key}"}, timeout=60, trust_env=not local
-        )
+        try:
+            # a proxy in the environment has no business with a call to this machine
+            local = httpx.URL(url).host in ("127.0.0.1", "localhost", "::1")
+            headers = {"Authorization": f"Bearer {key}"}
+            self._client = httpx.Client(base_url=url, headers=headers, timeout=60, trust_env=not local)
+        except (httpx.InvalidURL, UnicodeEncodeError) as error:
+            raise EndpointError(f"'{url}' is no address, or the key no key: {error}.") from error
         self.url = url
 
     def score(self, content: object) -> Any:
         """Post a body to `/score`. Raises EndpointError with the endpoint's own words."""
-        return self._ask("POST", "/score", json=content)
+        try:
+            body = json.dumps(content, allow_nan=False).encode()
+        except ValueError as error:
+            raise EndpointError(f"A row holds a number that JSON has no word for (NaN, Infinity): {error}.") from error
+        return self._ask("POST", "/score", content=body, headers={"Content-Type": "application/json"})
 
     def columns(self) -> dict[str, Any]:
         """Column name → JSON schema, from the endpoint's description. Raises EndpointError."""
@@ -44,7 +50,7 @@ class Endpoint:
     def _ask(self, method: str, path: str, **arguments: Any) -> Any:
         try:
             response = self._client.request(method, path, **arguments)
-        except httpx.TransportError as error:
+        except (httpx.TransportError, httpx.UnsupportedProtocol) as error:
             raise EndpointError(
                 f"No answer from {self.url} ({error}). Is it running? `homeport up` starts it."
             ) from error
@@ -66,8 +72,11 @@ def score_file(endpoint: Endpoint, file: str, method: str) -> Iterator[Any]:
         rows = table_rows(Path(file), endpoint.columns())
     else:
         content = _read_json(file)
-        if isinstance(content, dict) and ({"data", "Inputs"} & set(content)):
-            yield endpoint.score(content)
+        if isinstance(content, dict) and isinstance(content.get("data"), list):
+            yield endpoint.score({"method": method, **content})
+            return
+        if isinstance(content, dict) and isinstance(content.get("Inputs"), dict):
+            yield endpoint.score({"GlobalParameters": {"method": method}, **content})
             return
         rows = content if isinstance(content, list) else [content]
     for start in range(0, max(len(rows), 1), ROWS_A_REQUEST):
@@ -78,25 +87,14 @@ def table_rows(path: Path, columns: dict[str, Any]) -> list[dict[str, Any]]:
     """The rows of a CSV or Parquet file, in the types that the endpoint's columns have."""
     from trainer.table import read_table  # pandas takes a second: not for JSON
 
-    frame = read_table(path).frame
+    text = {name for name, schema in columns.items() if "string" in schema["type"]}
+    frame = read_table(path, text=text).frame
     extra = [name for name in frame.columns if name not in columns]
     if extra:
         print(f"Left out, because the model has no such column: {', '.join(extra)}.", file=sys.stderr)
     known = [name for name in frame.columns if name in columns]
-    typed = []
-    for name in known:
-        text = "string" in columns[name]["type"]
-        values = frame[name].astype(object).where(frame[name].notna(), None)
-        typed.append([_typed(value, text) for value in values])
-    return [dict(zip(known, row, strict=True)) for row in zip(*typed, strict=True)]
-
-
-def _typed(value: Any, text: bool) -> Any:
-    if value is None:
-        return None
-    if text and isinstance(value, float):
-        return str(int(value)) if value.is_integer() else str(value)
-    return str(value) if text else value
+    values = [frame[name].astype(object).where(frame[name].notna(), None) for name in known]
+    return [dict(zip(known, row, strict=True)) for row in zip(*values, strict=True)]
 
 
 def _read_json(file: str) -> Any:
@@ -104,6 +102,8 @@ def _read_json(file: str) -> Any:
         text = sys.stdin.read() if file == "-" else Path(file).read_text()
     except (OSError, UnicodeDecodeError) as error:
         raise EndpointError(f"{file} cannot be read: {error}.") from error
+    if not text.strip():
+        raise EndpointError(f"{'Standard input' if file == '-' else file} is empty: give rows as JSON.")
     try:
         return json.loads(text)
     except ValueError as error:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import fcntl
 import json
 import os
 import signal
@@ -9,17 +11,21 @@ import socket
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import httpx
 import msgspec
 import psutil
 
+from bundle.manifest import MANIFEST_DIGEST
 from bundle.store import replace_file
 from homeport.errors import StackError
 
 READY_SECONDS = 30.0
 STOP_SECONDS = 15.0
+_ANYWHERE = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 (what listens everywhere is called here)
 
 
 class Service(msgspec.Struct, frozen=True):
@@ -27,9 +33,16 @@ class Service(msgspec.Struct, frozen=True):
 
     pid: int
     created: float
-    url: str
+    host: str
+    port: int
     model: str
-    version: str
+    digest: str  # of the bundle's manifest
+
+    @property
+    def url(self) -> str:
+        """Where this machine calls it."""
+        host = _ANYWHERE.get(self.host, self.host)
+        return f"http://[{host}]:{self.port}" if ":" in host else f"http://{host}:{self.port}"
 
 
 class Stack:
@@ -40,27 +53,44 @@ class Stack:
         self.models = models.absolute()
         self.keys = self.state / "keys.json"
         self.log = self.state / "logs" / "serving.log"
+        self._file = self.state / "serving.json"
 
     def running(self) -> Service | None:
         """The endpoint, if it runs."""
         try:
-            service = msgspec.json.decode((self.state / "serving.json").read_bytes(), type=Service)
-        except (FileNotFoundError, msgspec.MsgspecError):
+            service = msgspec.json.decode(self._file.read_bytes(), type=Service)
+        except (FileNotFoundError, msgspec.MsgspecError, UnicodeDecodeError):
             return None
         return service if _process(service) else None
 
-    def start(self, model: str, version: str, host: str, port: int) -> Service:
-        """Make the endpoint serve this version; leave it alone if it does. Raises StackError."""
-        service = self.running()
-        if service is not None:
-            if (service.model, service.version, service.url) == (model, version, f"http://{host}:{port}"):
-                return service
-            self.stop()
-        if _taken(host, port):
-            raise StackError(
-                f"Port {port} on {host} is taken by another program. Stop it, or choose another port: "
-                "`homeport up --port 8001`."
-            )
+    def start(self, bundle: Path, host: str, port: int) -> Service:
+        """Make the endpoint serve the champion in `bundle`; leave it alone if it does. Raises StackError."""
+        model, digest = bundle.parent.name, (bundle / MANIFEST_DIGEST).read_text().split(" ")[0]
+        with self._locked():
+            service = self.running()
+            if service is not None:
+                if (service.model, service.digest, service.host, service.port) == (model, digest, host, port):
+                    return service
+                self._stop()
+            _check_free(host, port)
+            return self._launch(model, digest, host, port)
+
+    def stop(self) -> bool:
+        """Stop the endpoint; says whether it ran."""
+        if not self._file.exists():
+            return False
+        with self._locked():
+            return self._stop()
+
+    @contextmanager
+    def _locked(self) -> Iterator[None]:
+        """One start or stop at a time, among all processes."""
+        self.state.mkdir(parents=True, exist_ok=True)
+        with (self.state / "lock").open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            yield
+
+    def _launch(self, model: str, digest: str, host: str, port: int) -> Service:
         self.log.parent.mkdir(parents=True, exist_ok=True)
         environment = os.environ | {
             "HOMEPORT_SERVING_MODELS": str(self.models),
@@ -78,27 +108,30 @@ class Stack:
                 stderr=log,
                 start_new_session=True,  # Ctrl-C on the terminal is not for it
             )
-        service = Service(
-            process.pid, psutil.Process(process.pid).create_time(), f"http://{host}:{port}", model, version
-        )
-        replace_file(self.state / "serving.json", msgspec.json.encode(service))
+        created = psutil.Process(process.pid).create_time()
+        service = Service(process.pid, created, host, port, model, digest)
+        replace_file(self._file, msgspec.json.encode(service))
         try:
             self._wait_ready(process, service)
         except BaseException:
-            self.stop()
+            self._stop()
             raise
         return service
 
-    def stop(self) -> bool:
-        """Stop the endpoint; says whether it ran."""
+    def _stop(self) -> bool:
         service = self.running()
         process = _process(service) if service else None
-        if process:
-            children = process.children(recursive=True)
-            process.send_signal(signal.SIGTERM)
-            for survivor in psutil.wait_procs([process, *children], timeout=STOP_SECONDS)[1]:
-                survivor.kill()
-        (self.state / "serving.json").unlink(missing_ok=True)
+        try:
+            if process:
+                tree = [process, *process.children(recursive=True)]
+                process.send_signal(signal.SIGTERM)
+                survivors = psutil.wait_procs(tree, timeout=STOP_SECONDS)[1]
+                for survivor in survivors:
+                    survivor.kill()
+                psutil.wait_procs(survivors, timeout=STOP_SECONDS)
+        except psutil.NoSuchProcess:
+            pass  # it ended by itself in the meantime
+        self._file.unlink(missing_ok=True)
         return process is not None
 
     def _wait_ready(self, process: subprocess.Popen[bytes], service: Service) -> None:
@@ -132,11 +165,16 @@ def _process(service: Service) -> psutil.Process | None:
     return None
 
 
-def _taken(host: str, port: int) -> bool:
+def _check_free(host: str, port: int) -> None:
+    """Raise StackError if nothing can listen there."""
     with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             probe.bind((host, port))
-        except OSError:
-            return True
-    return False
+        except OSError as error:
+            if error.errno == errno.EADDRINUSE:
+                raise StackError(
+                    f"Port {port} on {host} is taken by another program. Stop it, or choose another port: "
+                    "`homeport up --port 8001`."
+                ) from error
+            raise StackError(f"Nothing can listen on {host} port {port}: {error.strerror or error}.") from error

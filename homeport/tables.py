@@ -15,7 +15,11 @@ def versions_table(store: Store) -> Table:
     """All versions of all models, one a line; a damaged one says so."""
     table = Table("", "model", "version", "task", "target", "metric", "out of fold", "trained", box=None)
     for name in sorted(store.names()):
-        champion = store.champion(name)
+        try:
+            champion = store.champion(name)
+        except BundleError as error:
+            champion = None
+            table.add_row("", name, "", f"[red]{escape(str(error))}[/]")
         for version in store.versions(name):
             star = "*" if champion and champion.version == version else ""
             try:

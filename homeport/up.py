@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import time
+from pathlib import Path
 
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from bundle import Store
@@ -14,6 +16,7 @@ from homeport.endpoint import Endpoint
 from homeport.stack import Stack
 from serving.keys import read_keys
 
+DEFAULT_STATE = Path(".homeport")
 DEFAULT_DATASET = "bank-marketing"
 SHOWN_METRICS = 4
 
@@ -32,20 +35,19 @@ def bring_up(store: Store, stack: Stack, model: str | None, host: str, port: int
     name = model or names[0]
     folder = store.champion_path(name)
     manifest = store.manifest(name, folder.name)
-    service = stack.start(name, manifest.version, host, port)
+    service = stack.start(folder, host, port)
     key = read_keys(stack.keys).primary
     examples = json.loads((folder / "examples.json").read_bytes())
     endpoint = Endpoint(service.url, key)
     answer = endpoint.score({"data": examples})["result"]
 
-    rows = Table("row", "answer", *([] if manifest.regression else map(str, manifest.classes)), box=None)
+    rows = Table("row", "answer", *(escape(str(label)) for label in manifest.classes), box=None)
     shares = [] if manifest.regression else endpoint.score({"data": examples, "method": "predict_proba"})["result"]
     for place, label in enumerate(answer):
         first = ", ".join(f"{column}={value}" for column, value in list(examples[place].items())[:4])
-        rows.add_row(
-            f"{first}, …", f"[bold]{label}[/]", *(f"{share:.4f}" for share in (shares[place] if shares else ()))
-        )
-    console.print(f"\n[bold]{name} {manifest.version}[/] answers over HTTP ({manifest.target}):")
+        probabilities = (f"{share:.4f}" for share in (shares[place] if shares else ()))
+        rows.add_row(f"{escape(first)}, …", f"[bold]{escape(str(label))}[/]", *probabilities)
+    console.print(f"\n[bold]{name} {manifest.version}[/] answers over HTTP ({escape(manifest.target)}):")
     console.print(rows, "")
     metrics = "  ".join(f"{metric} {manifest.metrics[metric]:.4f}" for metric in _shown(manifest.metrics))
     source = f"on {manifest.training.test_rows:,} untouched rows of: {manifest.fingerprint.source}"
@@ -57,9 +59,10 @@ def bring_up(store: Store, stack: Stack, model: str | None, host: str, port: int
         ("Log", str(stack.log)),
     ):
         console.print(f"{fact:<9} {text}", highlight=False, markup=False)
+    option = "" if stack.state == DEFAULT_STATE.absolute() else f" --state {stack.state}"
     console.print(
         f"\nUp in {time.monotonic() - started:.1f} s. "
-        "Score your own rows: `homeport score rows.json`. Stop: `make down`.",
+        f"Score your own rows: `homeport score rows.json{option}`. Stop: `homeport down{option}`.",
         highlight=False,
     )
 

@@ -12,6 +12,8 @@ from serving.errors import ServingError
 from serving.keys import ensure_keys
 from serving.settings import Settings
 
+DRAIN_SECONDS = 10  # for requests that are under way when the server is told to stop
+
 
 def main() -> int:
     """Start the server processes and wait for their end."""
@@ -19,7 +21,7 @@ def main() -> int:
     try:
         settings = Settings()
         ensure_keys(settings.keys)  # once, before the workers need them
-    except (ValidationError, ServingError) as error:
+    except (ValidationError, ServingError, OSError) as error:
         print(error, file=sys.stderr)
         return 2
     uvicorn.run(
@@ -34,6 +36,7 @@ def main() -> int:
         server_header=False,
         log_config=None,
         ws="none",
+        timeout_graceful_shutdown=DRAIN_SECONDS,
     )
     return 0
 

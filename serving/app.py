@@ -95,6 +95,7 @@ def create_app(settings: Settings | None = None) -> Application:
     app.score = azure
     app.mount("/assets", StaticFiles(directory=ASSETS), name="assets")
 
+    @app.head("/", include_in_schema=False)
     @app.get(
         "/",
         response_class=PlainTextResponse,
@@ -105,10 +106,12 @@ def create_app(settings: Settings | None = None) -> Application:
     async def healthy() -> str:
         return "Healthy"
 
+    @app.head("/health/live", include_in_schema=False)
     @app.get("/health/live", tags=["service"], summary="Whether the process answers.")
     async def live() -> dict[str, str]:
         return {"status": "live"}
 
+    @app.head("/health/ready", include_in_schema=False)
     @app.get("/health/ready", tags=["service"], summary="Whether a model is loaded, verified and warm.")
     async def ready() -> JSONResponse:
         if manifest is None:

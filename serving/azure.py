@@ -78,7 +78,7 @@ class Azure:
             message = "Give one of the endpoint's keys in the header 'Authorization: Bearer <key>'."
             return await _respond(send, 401, _message(message), [*echoed, (b"www-authenticate", b"Bearer")])
         if isinstance(self._scorer, NotReady):
-            return await _respond(send, 503, _message(str(self._scorer)), [*echoed, (b"retry-after", b"5")])
+            return await _respond(send, 503, _message(str(self._scorer)), echoed)
         try:
             if method == "GET":
                 body = _query_as_body(scope["query_string"])
@@ -108,14 +108,21 @@ class Azure:
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
             envelope = None
         if envelope is None:
-            raise _explained(scorer, body)
+            raise await asyncio.to_thread(_explained, scorer, body)  # slow on a large body
         started = perf_counter()
-        if envelope.data is not msgspec.UNSET:
+        if envelope.Inputs is msgspec.UNSET:
             key, rows, method = "result", envelope.data, envelope.method
-        elif envelope.Inputs is not msgspec.UNSET:
-            key, rows, method = "Results", envelope.Inputs.data, envelope.GlobalParameters.method
+            mixed = envelope.GlobalParameters is not msgspec.UNSET
         else:
+            key, rows = "Results", envelope.Inputs.data
+            method = "predict" if envelope.GlobalParameters is msgspec.UNSET else envelope.GlobalParameters.method
+            mixed = envelope.data is not msgspec.UNSET or envelope.method is not msgspec.UNSET
+        if rows is msgspec.UNSET:
             raise InvalidRequest("A value is not provided for the 'data' parameter.")
+        if mixed:
+            raise InvalidRequest("Give either data and method, or Inputs and GlobalParameters.")
+        if method is msgspec.UNSET:
+            method = "predict"
         if len(rows) <= self._inline_rows:
             answer = scorer.score(rows, method)
         else:
@@ -136,9 +143,9 @@ def _envelope(row: type[msgspec.Struct]) -> Any:
         "Envelope",
         [
             ("data", rows | msgspec.UnsetType, msgspec.UNSET),
-            ("method", Literal["predict", "predict_proba"], "predict"),
+            ("method", Literal["predict", "predict_proba"] | msgspec.UnsetType, msgspec.UNSET),
             ("Inputs", inputs | msgspec.UnsetType, msgspec.UNSET),
-            ("GlobalParameters", GlobalParameters, msgspec.field(default_factory=GlobalParameters)),
+            ("GlobalParameters", GlobalParameters | msgspec.UnsetType, msgspec.UNSET),
         ],
         **options,
     )

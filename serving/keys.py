@@ -54,7 +54,11 @@ def read_keys(path: Path) -> Keys:
         keys = msgspec.json.decode(path.read_bytes(), type=Keys)
     except FileNotFoundError:
         raise KeysError(f"There are no keys at {path} yet: they are made when the endpoint first starts.") from None
-    except (OSError, msgspec.MsgspecError) as error:
+    except OSError as error:
+        raise KeysError(
+            f"{path} cannot be read: {error.strerror}. It belongs to the one who started the endpoint."
+        ) from error
+    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
         raise KeysError(
             f"{path} holds no keys ({error}). Delete it, and new ones are made at the next start."
         ) from error

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from pydantic import Field
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 
@@ -26,16 +27,16 @@ class Settings(BaseSettings):
     host: str = "127.0.0.1"
     """Address to listen on."""
 
-    port: int = 8000
+    port: int = Field(default=8000, ge=1, le=65535)
     """Port to listen on."""
 
-    workers: int = 1
+    workers: int = Field(default=1, ge=1)
     """Server processes; one a core is the most that helps."""
 
-    max_body_bytes: int = 10_000_000
+    max_body_bytes: int = Field(default=10_000_000, ge=1)
     """Longest request body; a longer one is answered with 413."""
 
-    inline_rows: int = 128
+    inline_rows: int = Field(default=128, ge=0)
     """Requests up to this many rows are scored in the event loop, larger ones in a thread beside it."""
 
     cors_origins: str = ""

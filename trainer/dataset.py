@@ -107,21 +107,20 @@ def resolve(dataset: Dataset, directory: Path, cache: Path, notify: Notify, prog
         raise DatasetError("The data could not be downloaded:\n  " + "\n  ".join(failures))
     sample = dataset.sample
     path = directory / sample.file
-    table = read_table(path, sample.title)
-    if table.sha256 != sample.sha256:
+    if not path.is_file() or _digest(path.read_bytes()) != sample.sha256:
         raise DatasetError(f"{path} is not the sample that the data-set file names: restore it from the project.")
     notify(
-        f"Data: {sample.title}, because no source could be reached. For all of it, run again with the "
-        f"internet, or put the file from {dataset.sources[0].url} at {_cached(cache, dataset.sources[0])}."
+        f"Data: {sample.title}, because nothing could be downloaded ({'; '.join(failures)}). For all of it, run again "
+        f"with the internet, or put the file from {dataset.sources[0].url} at {_cached(cache, dataset.sources[0])}."
         if dataset.sources
         else f"Data: {sample.title}."
     )
-    return Resolved(table, (*dataset.drop, *sample.drop), sample.examples)
+    return Resolved(read_table(path, sample.title), (*dataset.drop, *sample.drop), sample.examples)
 
 
 def _cached(cache: Path, source: Source) -> Path:
     name = source.members[-1] if source.members else source.url
-    return cache / name.rsplit("/", 1)[-1]
+    return cache / f"{source.sha256[:12]}-{name.rstrip('/').rsplit('/', 1)[-1]}"
 
 
 def _digest(content: bytes) -> str:

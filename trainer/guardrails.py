@@ -63,6 +63,11 @@ def inspect(frame: pd.DataFrame, target: str, task: Task | None, positive: objec
         near = difflib.get_close_matches(target, list(frame.columns), n=1)
         hint = f" Did you mean '{near[0]}'?" if near else f" Its columns: {', '.join(frame.columns)}."
         raise TableError(f"The table has no column '{target}'.{hint}")
+    if frame.shape[1] < 2:
+        raise TableError(
+            f"The table was read as one column, '{target}'. It needs columns to learn from, separated by comma, "
+            "semicolon, tab or |."
+        )
     if target in drop:
         raise TableError(f"The target '{target}' is also among the columns to drop.")
     unknown = sorted(set(drop) - set(frame.columns))

@@ -21,6 +21,7 @@ from bundle.manifest import (
     SCORER_GRAPH,
     Fingerprint,
     Golden,
+    Kind,
     Member,
     Spread,
     Standing,
@@ -28,7 +29,8 @@ from bundle.manifest import (
     Value,
 )
 from bundle.model import inference_session
-from trainer.columns import matrix, rows
+from trainer.columns import kind_of, matrix, rows
+from trainer.errors import DatasetError, SearchError
 from trainer.explain import drift_baseline, importance
 from trainer.fit import Request, Trained, Watcher, train_once
 from trainer.graph import export_model, export_scorer
@@ -58,6 +60,7 @@ def train(request: Request, store: Store, watcher: Watcher) -> Manifest:
         guess = f"read as {table.guessed_encoding}, which is a guess: save the table as UTF-8 if letters look wrong"
         inspected = replace(inspected, findings=(Finding("Encoding", "alert", guess), *inspected.findings))
     watcher.guardrails(inspected.findings)
+    _check_examples(request, inspected)
     trained = train_once(request, inspected, request.seed, watcher)
     repeats = _repeat(request, inspected, watcher)
 
@@ -81,7 +84,7 @@ def train(request: Request, store: Store, watcher: Watcher) -> Manifest:
         target=inspected.target.name,
         classes=classes,
         positive_class=inspected.target.positive,
-        columns=_with_examples(trained.columns, examples[0]),
+        columns=_with_examples(trained.columns, examples[0] if request.examples else {}),
         metrics=trained.metrics,
         baselines=trained.baselines,
         repeats=repeats,
@@ -126,7 +129,10 @@ def _repeat(request: Request, inspected: Inspected, watcher: Watcher) -> dict[st
     results = []
     for number in range(1, request.repeats + 1):
         watcher.stage(f"Repeat {number} of {request.repeats}")
-        trained = train_once(request, inspected, request.seed + number, watcher)
+        try:
+            trained = train_once(request, inspected, request.seed + number, watcher)
+        except (KeyboardInterrupt, SearchError):
+            break
         if trained.found.interrupted:  # a search that was cut short says nothing of the others
             break
         results.append(trained.metrics)
@@ -136,6 +142,15 @@ def _repeat(request: Request, inspected: Inspected, watcher: Watcher) -> dict[st
         name: Spread(mean=float(v.mean()), sd=float(v.std(ddof=1)) if len(v) > 1 else 0.0, values=tuple(v.tolist()))
         for name, v in values.items()
     }
+
+
+def _check_examples(request: Request, inspected: Inspected) -> None:
+    types: dict[Kind, tuple[type, ...]] = {"number": (int, float), "boolean": (bool,), "category": (str,)}
+    for example in request.examples:
+        for name in inspected.frame.columns:
+            value, kind = example.get(name), kind_of(inspected.frame[name])
+            if value is not None and type(value) not in types[kind]:
+                raise DatasetError(f"The example {value!r} does not fit the column '{name}', which holds a {kind}.")
 
 
 def _examples(request: Request, inspected: Inspected, trained: Trained) -> list[dict[str, Value]]:
@@ -149,6 +164,7 @@ def _examples(request: Request, inspected: Inspected, trained: Trained) -> list[
 
 
 def _with_examples(columns: Sequence[Column], example: Mapping[str, Value]) -> tuple[Column, ...]:
+    """Anybody may read the endpoint's description: it shows a data set's own example, or medians, but no row."""
     values = {name: value for name, value in example.items() if value is not None}
     return tuple(msgspec.structs.replace(c, example=values.get(c.name, c.example)) for c in columns)
 

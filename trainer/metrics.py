@@ -41,7 +41,7 @@ def log_loss(values: Array, probabilities: Array) -> float:
 
 @dataclass(frozen=True)
 class Metric:
-    """A metric that a search can optimise. `function(values, outputs)`: see `trainer.member`."""
+    """A metric that a search can optimise. `function(values, outputs)`: see `trainer.vote.outputs`."""
 
     name: str
     flaml: str

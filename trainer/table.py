@@ -17,7 +17,7 @@ import warnings
 import zipfile
 import zlib
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Container, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -64,8 +64,8 @@ class Table:
     guessed_encoding: str | None = None  # where the file does not say how its letters are encoded
 
 
-def read_table(path: Path, source: str | None = None) -> Table:
-    """Read a CSV or Parquet file. Raises TableError with the reason."""
+def read_table(path: Path, source: str | None = None, text: Container[str] = ()) -> Table:
+    """Read a CSV or Parquet file. Columns named in `text` stay text. Raises TableError with the reason."""
     try:
         content = _uncompressed(path)
     except FileNotFoundError:
@@ -76,7 +76,7 @@ def read_table(path: Path, source: str | None = None) -> Table:
         raise TableError(f"{path} is empty. A table needs a header line and rows.")
     encoding, guessed = _encoding(content)
     parquet = content[:4] == b"PAR1"
-    frame = _read_parquet(path, content) if parquet else _read_csv(path, content, encoding)
+    frame = _read_parquet(path, content) if parquet else _read_csv(path, content, encoding, text)
     frame.columns = frame.columns.map(lambda name: str(name).strip())
     _unique(path, frame.columns)
     return Table(
@@ -145,7 +145,7 @@ def _strings(series: pd.Series) -> pd.Series:
     return pd.Series(values, index=series.index, dtype=object)
 
 
-def _read_csv(path: Path, content: bytes, encoding: str) -> pd.DataFrame:
+def _read_csv(path: Path, content: bytes, encoding: str, text: Container[str]) -> pd.DataFrame:
     head = io.StringIO(content[:_SNIFFED].decode(encoding, errors="replace"), newline=None).read()
     try:
         separator = _separator(head)
@@ -166,13 +166,11 @@ def _read_csv(path: Path, content: bytes, encoding: str) -> pd.DataFrame:
             )
     except (pd.errors.ParserError, pd.errors.ParserWarning, UnicodeError, ValueError) as error:
         raise TableError(f"{path} cannot be read as CSV with the separator {separator!r}: {error}.") from error
-    if raw.shape[1] < 2 or raw.empty:
-        raise TableError(
-            f"{path} was read as {raw.shape[1]} column and {len(raw)} rows. A table needs a header line, "
-            "at least two columns separated by comma, semicolon, tab or |, and rows."
-        )
+    if raw.empty:
+        raise TableError(f"{path} has no rows. A table needs a header line and rows.")
     decimal_comma = separator != ","
-    return pd.DataFrame({name: _typed(raw[name], decimal_comma) for name in raw.columns}, copy=False)
+    typed = {name: _typed(raw[name], decimal_comma, str(name).strip() in text) for name in raw.columns}
+    return pd.DataFrame(typed, copy=False)
 
 
 def _encoding(content: bytes) -> tuple[str, bool]:
@@ -202,8 +200,10 @@ def _separator(head: str) -> str:
     return max(_SEPARATORS, key=score)
 
 
-def _typed(series: pd.Series, decimal_comma: bool) -> pd.Series:
+def _typed(series: pd.Series, decimal_comma: bool, as_text: bool) -> pd.Series:
     text = series.astype(object).where(series.notna(), "").map(lambda value: str(value).strip())
+    if as_text:
+        return _strings(text)
     missing = text.isin(MISSING_WORDS)
     present = text[~missing]
     if present.empty:

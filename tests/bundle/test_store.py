@@ -34,7 +34,7 @@ def test_an_edited_file_is_named_with_a_remedy(own_store, file):
     content = bytearray(path.read_bytes())
     content[len(content) // 2] ^= 1
     path.write_bytes(content)
-    with pytest.raises(BundleCorrupt, match=rf"{file} is not the file that was written.*rollback"):
+    with pytest.raises(BundleCorrupt, match=rf"{file} is not the file that was written.*promote another version"):
         verify(path.parent)
 
 

@@ -6,13 +6,19 @@ import signal
 import socket
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 
 import httpx
+import numpy as np
+import pandas as pd
 import psutil
 import pytest
 
+from bundle import Store
 from serving.keys import read_keys
-from tests.conftest import MODEL, ROOT, free_port, shop_frame, write_csv
+from tests.conftest import MODEL, ROOT, Silent, free_port, quick, shop_frame, write_csv
+from trainer.job import train
+from trainer.table import read_table
 
 
 def homeport(*arguments, folder, stdin=None, code=0):
@@ -64,7 +70,7 @@ def test_a_second_up_changes_nothing(stack):
 
 
 def test_a_promoted_version_is_served_by_the_next_up(stack, shop_store):
-    from bundle import Store, write_bundle
+    from bundle import write_bundle
 
     folder, port = stack
     store = Store(folder / "models")
@@ -139,6 +145,72 @@ def test_down_stops_it_and_keeps_the_state(tmp_path, shop_store):
     assert homeport("keys", "show", "primary", folder=tmp_path).stdout == key
 
 
+def test_ups_that_race_start_one_server(tmp_path, shop_store):
+    port = free_port()
+    with ThreadPoolExecutor(3) as pool:
+        arguments = ("up", "--port", port, "--models", shop_store.root)
+        list(pool.map(lambda _: homeport(*arguments, folder=tmp_path), range(3)))
+    assert "Stopped" in homeport("down", folder=tmp_path).stdout
+    with pytest.raises(httpx.TransportError):
+        httpx.get(f"http://127.0.0.1:{port}", trust_env=False)
+
+
+def test_another_folder_of_models_with_the_same_name_and_version_is_another_model(tmp_path, shop_store):
+    frame = shop_frame(200).rename(columns={"age": "years"})
+    store = Store(tmp_path / "other")
+    train(quick(read_table(write_csv(frame, tmp_path / "t.csv")), "buys", learners=("lgbm",)), store, Silent())
+    port = free_port()
+    try:
+        homeport("up", "--port", port, "--models", shop_store.root, folder=tmp_path)
+        assert "years=" in homeport("up", "--port", port, "--models", store.root, folder=tmp_path).stdout
+    finally:
+        homeport("down", folder=tmp_path)
+
+
+def test_a_column_of_codes_is_scored_as_it_was_trained_whatever_the_file_holds(tmp_path):
+    rng = np.random.default_rng(0)
+    frame = shop_frame(300)
+    frame["flag"] = rng.choice(["true", "false", "maybe"], 300)
+    frame["size"] = rng.choice(["1.50", "2.00", "XL", "007"], 300)
+    frame["buys"] = np.where((frame["flag"] == "true") ^ (frame["size"] == "1.50"), "yes", "no")
+    store = Store(tmp_path / "models")
+    train(quick(read_table(write_csv(frame, tmp_path / "t.csv")), "buys", learners=("lgbm",)), store, Silent())
+    port = free_port()
+    try:
+        homeport("up", "--port", port, folder=tmp_path)
+        alone = frame[(frame["flag"] != "maybe") & (frame["size"].isin(["1.50", "2.00"]))].head(4).drop(columns="buys")
+        write_csv(alone, tmp_path / "alone.csv")
+        write_csv(pd.concat([alone, frame.tail(40).drop(columns="buys")]), tmp_path / "among.csv")
+        answers = [
+            json.loads(homeport("score", tmp_path / name, "--proba", folder=tmp_path).stdout)["result"][:4]
+            for name in ("alone.csv", "among.csv")
+        ]
+        assert answers[0] == answers[1]
+    finally:
+        homeport("down", folder=tmp_path)
+
+
+def test_proba_holds_for_whole_bodies_too(stack, complete_row):
+    folder, _ = stack
+    for body in ({"data": [complete_row]}, {"Inputs": {"data": [complete_row]}}):
+        answer = json.loads(homeport("score", "-", "--proba", folder=folder, stdin=json.dumps(body)).stdout)
+        ((row,),) = answer.values()
+        assert sum(row) == pytest.approx(1, abs=1e-6)
+
+
+@pytest.mark.parametrize("stdin", ["", '[{"age": NaN}]', '[{"colour": "\\ud800"}]'])
+def test_odd_input_to_score_ends_with_a_message(stack, stdin):
+    folder, _ = stack
+    homeport("score", "-", folder=folder, stdin=stdin, code=1)
+
+
+def test_a_damaged_pointer_does_not_hide_the_other_models(own_store, tmp_path):
+    (own_store.folder(MODEL) / "champion").write_bytes(b"\xff")
+    listed = homeport("models", "list", "--models", own_store.root, folder=tmp_path).stdout
+    assert "damaged" in listed
+    assert "AUC" in listed or "roc_auc" in listed
+
+
 def test_a_killed_server_is_started_again(tmp_path, shop_store):
     port = free_port()
     try:
@@ -154,7 +226,7 @@ def test_a_killed_server_is_started_again(tmp_path, shop_store):
 def test_a_pid_that_is_another_process_by_now_is_left_alone(tmp_path):
     state = tmp_path / ".homeport"
     state.mkdir()
-    own = {"pid": os.getpid(), "created": 1.0, "url": "http://127.0.0.1:1", "model": "m", "version": "1"}
+    own = {"pid": os.getpid(), "created": 1.0, "host": "127.0.0.1", "port": 1, "model": "m", "digest": ""}
     (state / "serving.json").write_text(json.dumps(own))
     assert "Nothing was running" in homeport("down", folder=tmp_path).stdout
 
@@ -188,7 +260,11 @@ def test_a_bundle_that_is_refused_stops_up_with_the_reason(tmp_path, own_store):
         (["models", "rollback", "nothing"], 1, "nothing to go back to"),
         (["up", "--model", "nothing"], 1, "has no champion"),
         (["keys", "show", "primary"], 1, "There are no keys"),
-        (["score", "rows.json", "--key", "k"], 1, "cannot be read"),
+        (["score", "rows.json"], 1, "No endpoint runs here"),
+        (["score", "rows.json", "--key", "k", "--url", "http://127.0.0.1:9"], 1, "cannot be read"),
+        (["score", "-", "--url", "http://127.0.0.1:9"], 1, "own goes nowhere else"),
+        (["up", "--host", "nosuch.invalid", "--model", "nothing"], 1, "has no champion"),
+        (["up", "--port", "99999"], 2, "65535"),
         (["score", "-", "--key", "k", "--url", "http://127.0.0.1:9"], 1, "Is it running"),
         (["nonsense"], 2, "No such command"),
     ],

@@ -1,11 +1,14 @@
 import os
 import re
 import shutil
+import socket
+import subprocess
+import sys
 
 import pytest
 from openapi_spec_validator import OpenAPIV2SpecValidator, OpenAPIV30SpecValidator, OpenAPIV31SpecValidator
 
-from tests.conftest import MODEL, serve
+from tests.conftest import MODEL, ROOT, serve
 from tests.serving.test_model_documents import row_schema
 
 
@@ -25,7 +28,6 @@ def test_without_a_model_it_is_live_but_not_ready(tmp_path):
         answer = empty.client.post("/score", json={"data": []})
         assert answer.status_code == 503
         assert "homeport train" in answer.json()["message"]
-        assert "retry-after" in answer.headers
         assert empty.anonymous.post("/score", json={"data": []}).status_code == 401
         for version in ("2", "3", "3.1"):
             assert empty.anonymous.get("/swagger.json", params={"version": version}).status_code == 200
@@ -37,9 +39,40 @@ def test_a_bad_bundle_is_refused_by_name_and_the_server_lives(tmp_path, own_stor
     graph.write_bytes(graph.read_bytes()[:-100])
     with serve(tmp_path, own_store.root) as running:
         reason = running.anonymous.get("/health/ready").json()["reason"]
-        assert re.search(r"scorer\.onnx is not the file that was written.*rollback", reason)
+        assert re.search(r"scorer\.onnx is not the file that was written.*promote another version", reason)
         assert reason in running.log.read_text()
         assert running.anonymous.get("/").text == "Healthy"
+
+
+@pytest.mark.parametrize("path", ["/", "/health/live", "/health/ready"])
+def test_probes_may_ask_by_head(endpoint, path):
+    answer = endpoint.anonymous.head(path)
+    assert (answer.status_code, answer.content) == (200, b"")
+
+
+def test_sigterm_ends_it_although_a_client_has_sent_half_a_request(tmp_path, shop_store):
+    with serve(tmp_path, shop_store.root) as running:
+        port = int(running.url.rsplit(":", 1)[1])
+        with socket.create_connection(("127.0.0.1", port)) as slow:
+            slow.sendall(b"POST /score HTTP/1.1\r\nhost: x\r\ncontent-length: 100\r\n\r\n{")
+            running.process.terminate()
+            assert running.process.wait(30) is not None
+
+
+@pytest.mark.parametrize(("name", "value"), [("PORT", "99999"), ("WORKERS", "0"), ("MAX_BODY_BYTES", "0")])
+def test_settings_out_of_range_are_refused(tmp_path, name, value):
+    result = subprocess.run(
+        [sys.executable, "-m", "serving"],
+        cwd=ROOT,
+        env=os.environ | {f"HOMEPORT_SERVING_{name}": value},
+        capture_output=True,
+        text=True,
+        timeout=30,
+        check=False,
+    )
+    assert result.returncode == 2
+    assert "Traceback" not in result.stderr
+    assert name.lower() in result.stderr
 
 
 def test_unknown_paths_answer_as_azure_does(endpoint):

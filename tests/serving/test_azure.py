@@ -70,6 +70,9 @@ def test_options_and_other_methods(endpoint):
         (b'{"data": [], "methods": "x"}', r'Unknown parameter "methods"'),
         (b'{"data": [], "method": "guess"}', r"'method' should be 'predict' or 'predict_proba', got \"guess\""),
         (b'{"data": [], "GlobalParameters": 1.0}', "'GlobalParameters' should be an object"),
+        (b'{"data": [], "GlobalParameters": {"method": "predict"}}', "Give either data and method, or Inputs"),
+        (b'{"Inputs": {"data": []}, "method": "predict_proba"}', "Give either data and method, or Inputs"),
+        (b'{"Inputs": {"data": []}, "data": []}', "Give either data and method, or Inputs"),
     ],
 )
 def test_bodies_that_are_no_request(endpoint, body, message):

@@ -57,6 +57,10 @@ def folder(tmp_path):
     return tmp_path
 
 
+def cached(folder, content=CSV, name="t.csv"):
+    return folder / "cache" / f"{sha(content)[:12]}-{name}"
+
+
 def described(*sources, digest=None):
     sample = Sample(title="the sample", file="sample.csv", sha256=digest or sha(SAMPLE))
     return Dataset(title="T", target="y", sources=sources, sample=sample)
@@ -90,7 +94,7 @@ def test_follows_members_through_nested_archives(folder):
         source = Source("zipped", f"{url}/all.zip", sha(CSV), ("inner.zip", "data/t.csv"))
         found, _ = find(described(source), folder)
     assert found.table.sha256 == sha(CSV)
-    assert [path.name for path in (folder / "cache").iterdir()] == ["t.csv"]
+    assert list((folder / "cache").iterdir()) == [cached(folder)]
 
 
 def test_a_file_with_another_digest_is_not_used(folder):
@@ -99,12 +103,12 @@ def test_a_file_with_another_digest_is_not_used(folder):
         right = Source("right", f"{url}/u.csv", sha(CSV))
         found, _ = find(described(wrong, right), folder)
         assert found.table.source == "right"
-    assert not (folder / "cache" / "t.csv").exists()
+    assert not cached(folder).exists()
 
 
 def test_a_damaged_cache_is_not_used(folder):
     (folder / "cache").mkdir()
-    (folder / "cache" / "t.csv").write_bytes(CSV[:-5])
+    cached(folder).write_bytes(CSV[:-5])
     with web({"/t.csv": CSV}) as (url, _):
         found, lines = find(described(Source("the table", f"{url}/t.csv", sha(CSV))), folder)
     assert found.table.sha256 == sha(CSV)
@@ -118,7 +122,8 @@ def test_without_a_connection_the_sample_is_used_and_says_how_to_get_the_rest(fo
         found, lines = find(described(source), folder)
     assert found.table.source == "the sample"
     assert source.url in lines[0]
-    assert str(folder / "cache" / "t.csv") in lines[0]
+    assert str(cached(folder)) in lines[0]
+    assert "no answer within" in lines[0]
 
 
 def test_a_host_that_never_answers_is_given_up(folder, monkeypatch):

@@ -173,6 +173,11 @@ def test_what_looks_like_a_key_or_a_date_and_is_none_stays(name, values, kept):
     assert (name in inspected.frame.columns) == kept
 
 
+def test_a_table_of_one_column_is_refused():
+    with pytest.raises(TableError, match="read as one column"):
+        look(frame_with()[["buys"]])
+
+
 def test_too_few_rows_are_refused():
     with pytest.raises(TableError, match="at least 30"):
         look(frame_with().head(25))
