@@ -48,6 +48,7 @@ console = Console()
 @app.command()
 def train(
     table: Annotated[str, typer.Argument(help="A CSV or Parquet file, a data-set file (.toml), or the name of one.")],
+    file: Annotated[str | None, typer.Option(help="Use this file for the data set, instead of a download.")] = None,
     target: Annotated[str | None, typer.Option("--target", "-t", help="Column to predict.")] = None,
     name: Annotated[str | None, typer.Option(help="Name of the model; by default the table's.")] = None,
     task: Annotated[Task | None, typer.Option(help="By default what the target looks like.")] = None,
@@ -71,13 +72,15 @@ def train(
     Examples:
     `homeport train bank-marketing`
 
+    `homeport train bank-marketing --file bankmarketing_train.csv.gz`
+
     `homeport train sales.csv --target churned --budget 120`
 
     `homeport train prices.parquet -t price --max-trials 50 --seed 7 --repeats 5`
 
     """
     options = training.Options(
-        table, target, name, task, positive, tuple(drop or ()), metric,
+        table, file, target, name, task, positive, tuple(drop or ()), metric,
         tuple(part.strip() for part in (learners or "").split(",") if part.strip()),
         budget, max_trials, seed, repeats,
     )  # fmt: skip

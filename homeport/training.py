@@ -19,6 +19,7 @@ class Options:
     """The options of `homeport train`; None is not given."""
 
     table: str
+    file: str | None = None
     target: str | None = None
     name: str | None = None
     task: Task | None = None
@@ -46,7 +47,8 @@ def run(options: Options, store: Store, console: Console) -> Manifest:
     if dataset_file.is_file():
         dataset = read_dataset(dataset_file)
         cache = platformdirs.user_cache_path("homeport")
-        found = resolve(dataset, dataset_file.parent, cache, lambda line: console.print(line, highlight=False))
+        given = Path(options.file) if options.file else None
+        found = resolve(dataset, dataset_file.parent, cache, lambda line: console.print(line, highlight=False), given)
         name = dataset_file.stem
     elif path.exists():
         if options.target is None:

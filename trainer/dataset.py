@@ -78,13 +78,18 @@ def read_dataset(path: Path) -> Dataset:
         raise DatasetError(f"{path} is no data-set file: {error}.") from error
 
 
-def resolve(dataset: Dataset, directory: Path, cache: Path, notify: Notify, progress: Any = True) -> Resolved:
-    """Find the data of a data-set file whose folder is `directory`.
+def resolve(
+    dataset: Dataset, directory: Path, cache: Path, notify: Notify, given: Path | None = None, progress: Any = True
+) -> Resolved:
+    """Find the data of a data-set file whose folder is `directory`; a `given` file is taken as it is.
 
     `notify` is told in one line what is used. `progress` goes to pooch (True: a bar on the terminal,
     or an object with tqdm's `total`, `update`, `reset` and `close`). Raises DatasetError if there is
-    no data at all.
+    no data at all, TableError if it cannot be read.
     """
+    if given is not None:
+        notify(f"Data: {given}, as given.")
+        return Resolved(read_table(given), dataset.drop, dataset.examples)
     for source in dataset.sources:
         cached = _cached(cache, source)
         if cached.is_file() and _digest(cached.read_bytes()) == source.sha256:

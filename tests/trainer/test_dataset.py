@@ -106,6 +106,14 @@ def test_a_file_with_another_digest_is_not_used(folder):
     assert not cached(folder).exists()
 
 
+def test_a_given_file_is_taken_as_it_is(folder):
+    (folder / "own.csv").write_bytes(CSV)
+    lines = []
+    found = resolve(described(), folder, folder / "cache", lines.append, folder / "own.csv")
+    assert found.table.sha256 == sha(CSV)
+    assert "own.csv" in lines[0]
+
+
 def test_a_damaged_cache_is_not_used(folder):
     (folder / "cache").mkdir()
     cached(folder).write_bytes(CSV[:-5])
