@@ -19,7 +19,7 @@ $(BIN)/uv: requirements/build.txt
 	@touch $@
 
 $(VENV)/homeport: $(BIN)/uv requirements/homeport.txt pyproject.toml
-	@echo "Installing Homeport (about 400 MB, once) ..."
+	@echo "Installing Homeport (about 1 GB on disk, once) ..."
 	@$(BIN)/uv pip install --quiet --python $(BIN)/python --require-hashes -r requirements/homeport.txt
 	@$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation --editable .
 	@touch $@
