@@ -41,7 +41,7 @@ $(TABLES)/done: $(BIN)/uv requirements/tables.txt
 	@touch $@
 
 test: $(VENV)/dev $(TABLES)/done ## the fast tests
-	@$(BIN)/pytest
+	@$(BIN)/pytest -n 2
 
 check: $(VENV)/dev ## lint, formatting, types, imports
 	@$(BIN)/ruff check .

@@ -50,11 +50,12 @@ class Model:
                 f"{folder / SCORER_GRAPH} cannot be run by ONNX Runtime {onnxruntime.__version__}: {error}. "
                 "Train the model again with this version of Homeport."
             ) from error
+        self._result = [output.name for output in self._session.get_outputs()]
         self._replay(folder)
 
     def outputs(self, matrix: Matrix) -> Outputs:
         """Probabilities of shape (rows, classes); for regression values of shape (rows, 1)."""
-        outputs: Outputs = self._session.run(None, {"matrix": matrix})[0]
+        outputs: Outputs = self._session.run(self._result, {"matrix": matrix})[0]
         return outputs
 
     def labels(self, outputs: Outputs) -> list[Label] | list[float]:
