@@ -86,7 +86,7 @@ class Stack:
     def _locked(self) -> Iterator[None]:
         """One start or stop at a time, among all processes."""
         self.state.mkdir(parents=True, exist_ok=True)
-        with (self.state / "lock").open("w") as lock:
+        with (self.state / "lock").open("a") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)
             yield
 
