@@ -17,6 +17,16 @@ MODEL_GRAPH = "model.onnx"
 SCORER_GRAPH = "scorer.onnx"
 GOLDEN = "golden.json"
 
+_HEADLINE = (
+    "accuracy",
+    "AUC_weighted",
+    "log_loss",
+    "f1_score_macro",
+    "r2_score",
+    "root_mean_squared_error",
+    "mean_absolute_error",
+)
+
 Kind = Literal["number", "boolean", "category"]
 Task = Literal["binary", "multiclass", "regression"]
 Label = str | bool | int
@@ -136,6 +146,11 @@ class Manifest(Record, frozen=True):
     def regression(self) -> bool:
         """Whether the model answers a number instead of a class."""
         return self.task == "regression"
+
+    @property
+    def headline(self) -> tuple[str, ...]:
+        """Names of the metrics to show where there is room for a few, the first of them first."""
+        return tuple(name for name in _HEADLINE if name in self.metrics)
 
 
 class Golden(Record, frozen=True):

@@ -18,7 +18,6 @@ from serving.keys import read_keys
 
 DEFAULT_STATE = Path(".homeport")
 DEFAULT_DATASET = "bank-marketing"
-SHOWN_METRICS = 4
 
 
 def bring_up(store: Store, stack: Stack, model: str | None, host: str, port: int, console: Console) -> None:
@@ -49,7 +48,7 @@ def bring_up(store: Store, stack: Stack, model: str | None, host: str, port: int
         rows.add_row(f"{escape(first)}, …", f"[bold]{escape(str(label))}[/]", *probabilities)
     console.print(f"\n[bold]{name} {manifest.version}[/] answers over HTTP ({escape(manifest.target)}):")
     console.print(rows, "")
-    metrics = "  ".join(f"{metric} {manifest.metrics[metric]:.4f}" for metric in _shown(manifest.metrics))
+    metrics = "  ".join(f"{metric} {manifest.metrics[metric]:.4f}" for metric in manifest.headline[:4])
     source = f"on {manifest.training.test_rows:,} untouched rows of: {manifest.fingerprint.source}"
     for fact, text in (
         ("Metrics", f"{metrics}  ({source})"),
@@ -65,16 +64,3 @@ def bring_up(store: Store, stack: Stack, model: str | None, host: str, port: int
         f"Score your own rows: `homeport score rows.json{option}`. Stop: `homeport down{option}`.",
         highlight=False,
     )
-
-
-def _shown(metrics: dict[str, float]) -> list[str]:
-    first = (
-        "accuracy",
-        "AUC_weighted",
-        "f1_score_macro",
-        "log_loss",
-        "r2_score",
-        "root_mean_squared_error",
-        "mean_absolute_error",
-    )
-    return [metric for metric in first if metric in metrics][:SHOWN_METRICS]

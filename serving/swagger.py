@@ -14,7 +14,6 @@ from bundle import Column, Manifest
 Version = Literal["2", "3", "3.1"]
 VERSIONS: tuple[Version, ...] = ("2", "3", "3.1")
 MAX_ENUM = 100
-_HEADLINE = ("accuracy", "AUC_weighted", "log_loss", "r2_score", "root_mean_squared_error", "mean_absolute_error")
 
 Schema = dict[str, Any]
 
@@ -127,7 +126,7 @@ def schemas(manifest: Manifest | None, version: Version) -> Schema:
 def _description(manifest: Manifest | None) -> str:
     if manifest is None:
         return "No model is served yet."
-    quality = ", ".join(f"{name} {manifest.metrics[name]:,.4f}" for name in _HEADLINE if name in manifest.metrics)
+    quality = ", ".join(f"{name} {manifest.metrics[name]:,.4f}" for name in manifest.headline[:3])
     classes = f" Classes: {', '.join(map(str, manifest.classes))}." if manifest.classes else ""
     return f"Predicts {manifest.target} ({manifest.task}).{classes} On test rows: {quality}."
 

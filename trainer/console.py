@@ -19,15 +19,6 @@ from trainer.search import MAX_TRIAL_SHARE, Trial
 from trainer.vote import Candidate
 
 _OUTCOME = {"passed": "[green]passed[/]", "fixed": "[cyan]fixed[/]", "alert": "[yellow]alert[/]"}
-_HEADLINE = (
-    "accuracy",
-    "AUC_weighted",
-    "log_loss",
-    "f1_score_macro",
-    "r2_score",
-    "root_mean_squared_error",
-    "mean_absolute_error",
-)
 
 
 def figure(value: float) -> str:
@@ -138,10 +129,9 @@ def print_result(console: Console, manifest: Manifest, folder: str) -> None:
         title_justify="left",
         box=None,
     )
-    for name in _HEADLINE:
-        if name in manifest.metrics:
-            others = [figure(baseline[name]) if name in baseline else "" for baseline in manifest.baselines.values()]
-            metrics.add_row(name, figure(manifest.metrics[name]), *others)
+    for name in manifest.headline:
+        others = [figure(baseline[name]) if name in baseline else "" for baseline in manifest.baselines.values()]
+        metrics.add_row(name, figure(manifest.metrics[name]), *others)
     console.print(metrics, "")
     if manifest.repeats:
         console.print(_repeats(manifest))
@@ -158,6 +148,6 @@ def print_result(console: Console, manifest: Manifest, folder: str) -> None:
 def _repeats(manifest: Manifest) -> Table:
     table = Table("metric", "mean", "sd", title="Repeated splits, each searched anew", title_justify="left", box=None)
     for name, spread in manifest.repeats.items():
-        if name in _HEADLINE:
+        if name in manifest.headline:
             table.add_row(name, figure(spread.mean), figure(spread.sd))
     return table
