@@ -1,10 +1,9 @@
-"""The application: the scoring path before FastAPI, and all else by FastAPI."""
+"""The application: the scoring paths before FastAPI, and all else by FastAPI."""
 
 from __future__ import annotations
 
-import contextlib
-import ctypes
-import logging
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
@@ -18,15 +17,14 @@ from starlette.exceptions import HTTPException
 from starlette.middleware.cors import CORSMiddleware
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from bundle import BundleError, BundleNotFound, Store
+from bundle import Manifest
 from serving import swagger
-from serving.azure import Azure
-from serving.errors import NotReady
-from serving.keys import KeyRing, ensure_keys
+from serving.gate import Gate
+from serving.keys import KeyRing
+from serving.live import Live
 from serving.scorer import Scorer
 from serving.settings import Settings
-
-log = logging.getLogger("homeport.serving")
+from serving.telemetry import Telemetry
 
 ASSETS = Path(fastapi_offline.__file__).parent / "static"  # Swagger UI, so that /docs needs no CDN
 _VERSION_PARAMETER = {
@@ -38,71 +36,62 @@ _METHOD_NOT_ALLOWED = "The method is not allowed for the requested URL."
 
 
 class Application(FastAPI):
-    """FastAPI with one path in front of it."""
+    """FastAPI with the gate in front of it."""
 
-    score: ASGIApp
+    gate: Gate
+    scoring: ASGIApp  # the gate, behind CORS where that is wanted
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Dispatch `/score` past FastAPI's middleware and routing, which cost more than scoring does."""
-        if scope["type"] == "http" and scope["path"] == "/score":
-            await self.score(scope, receive, send)
+        """Dispatch scoring past FastAPI's middleware and routing, which cost more than scoring does."""
+        if scope["type"] == "http" and scope["path"] in self.gate.live.mounted:
+            await self.scoring(scope, receive, send)
         else:
             await super().__call__(scope, receive, send)
-
-
-def load(settings: Settings) -> Scorer | NotReady:
-    """The champion, verified and warm; or why there is none."""
-    store = Store(settings.models)
-    try:
-        names = [settings.model] if settings.model else store.names()
-        if not names:
-            raise BundleNotFound(f"There is no model in {settings.models}. Train one with `homeport train`.")
-        folder = store.champion_path(names[0])
-        scorer = Scorer(folder)
-        _return_memory()
-    except (BundleError, OSError) as error:
-        log.error("not ready: %s", error)
-        return NotReady(str(error))
-    log.info("serving %s version %s from %s", scorer.manifest.name, scorer.manifest.version, folder)
-    return scorer
-
-
-def _return_memory() -> None:
-    """Hand back what loading needed for a moment: glibc keeps it, a sixth of the process."""
-    with contextlib.suppress(AttributeError, OSError):  # another C library
-        ctypes.CDLL(None).malloc_trim(0)
 
 
 def create_app(settings: Settings | None = None) -> Application:
     """Build the application; settings come from the environment unless given.
 
     A bundle that cannot be loaded does not stop the start: readiness and scoring answer 503 with the
-    reason. Raises KeysError if the file of keys is damaged.
+    reason until there is one that can. Raises KeysError if the file of keys is damaged.
     """
     settings = settings or Settings()
-    scorer = load(settings)
-    manifest = scorer.manifest if isinstance(scorer, Scorer) else None
+    keys = KeyRing(settings.keys)
+    live = Live(settings, keys)
+
+    @asynccontextmanager
+    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        with live.watching():
+            yield
+
     app = Application(
-        title=manifest.name if manifest else "homeport",
-        version=manifest.version if manifest else "0",
+        title="Homeport",
         docs_url=None,
         redoc_url=None,
+        lifespan=lifespan,
         telemetry={"tracing": False, "metrics": False, "logs": False},
     )
+    app.gate = Gate(live, keys, Telemetry(), settings)
+    app.scoring = app.gate
     origins = [origin.strip() for origin in settings.cors_origins.split(",") if origin.strip()]
-    azure: ASGIApp = Azure(
-        scorer,
-        KeyRing(ensure_keys(settings.keys)),
-        max_body=settings.max_body_bytes,
-        inline_rows=settings.inline_rows,
-        string_results=settings.string_results,
-    )
     if origins:
         cors: dict[str, Any] = {"allow_origins": origins, "allow_methods": ["GET", "POST"], "allow_headers": ["*"]}
         app.add_middleware(CORSMiddleware, **cors)
-        azure = CORSMiddleware(azure, **cors)
-    app.score = azure
+        app.scoring = CORSMiddleware(app.gate, **cors)
     app.mount("/assets", StaticFiles(directory=ASSETS), name="assets")
+    _add_health(app)
+    _add_description(app)
+
+    @app.exception_handler(HTTPException)
+    async def as_message(_: Request, error: HTTPException) -> JSONResponse:
+        message = _METHOD_NOT_ALLOWED if error.status_code == 405 else str(error.detail)
+        return JSONResponse({"message": message}, error.status_code, headers=error.headers)
+
+    return app
+
+
+def _add_health(app: Application) -> None:
+    live = app.gate.live
 
     @app.head("/", include_in_schema=False)
     @app.get(
@@ -117,15 +106,25 @@ def create_app(settings: Settings | None = None) -> Application:
 
     @app.head("/health/live", include_in_schema=False)
     @app.get("/health/live", tags=["service"], summary="Whether the process answers.")
-    async def live() -> dict[str, str]:
+    async def alive() -> dict[str, str]:
         return {"status": "live"}
 
     @app.head("/health/ready", include_in_schema=False)
-    @app.get("/health/ready", tags=["service"], summary="Whether a model is loaded, verified and warm.")
+    @app.get("/health/ready", tags=["service"], summary="Which model is loaded, verified and warm.")
     async def ready() -> JSONResponse:
-        if manifest is None:
-            return JSONResponse({"status": "not ready", "reason": str(scorer)}, 503)
-        return JSONResponse({"status": "ready", "model": manifest.name, "version": manifest.version})
+        if app.gate.draining:
+            return JSONResponse({"status": "draining", "reason": "The server is being stopped."}, 503)
+        if not isinstance(live.served, Scorer):
+            return JSONResponse({"status": "not ready", "reason": str(live.served)}, 503)
+        manifest = live.served.manifest
+        refused = {"refused": live.refused} if live.refused else {}
+        return JSONResponse({"status": "ready", "model": manifest.name, "version": manifest.version, **refused})
+
+
+def _add_description(app: Application) -> None:
+    def manifest() -> Manifest | None:
+        served = app.gate.live.served
+        return served.manifest if isinstance(served, Scorer) else None
 
     @app.get(
         "/swagger.json",
@@ -137,36 +136,32 @@ def create_app(settings: Settings | None = None) -> Application:
         version = request.query_params.get("version", "2")
         for known in swagger.VERSIONS:
             if version == known:
-                return JSONResponse(swagger.document(manifest, known, request.url.netloc, request.url.scheme))
+                return JSONResponse(swagger.document(manifest(), known, request.url.netloc, request.url.scheme))
         raise HTTPException(404, f"Swagger version [{version}] is not valid. Supported versions: [2, 3, 3.1].")
 
     @app.get("/docs", include_in_schema=False)
     async def docs() -> HTMLResponse:
+        served = manifest()
         return get_swagger_ui_html(
             openapi_url="/openapi.json",
-            title=f"{app.title}: API",
+            title=f"{served.name if served else app.title}: API",
             swagger_js_url="/assets/swagger-ui-bundle.js",
             swagger_css_url="/assets/swagger-ui.css",
             swagger_favicon_url="/assets/favicon.png",
             swagger_ui_parameters={"persistAuthorization": True, "tryItOutEnabled": True},
         )
 
-    @app.exception_handler(HTTPException)
-    async def as_message(_: Request, error: HTTPException) -> JSONResponse:
-        message = _METHOD_NOT_ALLOWED if error.status_code == 405 else str(error.detail)
-        return JSONResponse({"message": message}, error.status_code, headers=error.headers)
-
     def openapi() -> dict[str, Any]:
-        if app.openapi_schema is None:
-            document = get_openapi(title=app.title, version=app.version, routes=app.routes)
-            own = swagger.document(manifest, "3.1", "", "")
-            document["info"]["description"] = own["info"]["description"]
-            document["paths"] = {"/score": own["paths"]["/score"], **document["paths"]}
-            components = document.setdefault("components", {})
-            components["securitySchemes"] = swagger.SECURITY_SCHEMES
-            components["schemas"] = {**own["components"]["schemas"], **components.get("schemas", {})}
-            app.openapi_schema = document
-        return app.openapi_schema
+        served = manifest()
+        document = get_openapi(
+            title=served.name if served else app.title, version=served.version if served else "0", routes=app.routes
+        )
+        own = swagger.document(served, "3.1", "", "")
+        document["info"]["description"] = own["info"]["description"]
+        document["paths"] = {"/score": own["paths"]["/score"], **document["paths"]}
+        components = document.setdefault("components", {})
+        components["securitySchemes"] = swagger.SECURITY_SCHEMES
+        components["schemas"] = {**own["components"]["schemas"], **components.get("schemas", {})}
+        return document
 
     app.openapi = openapi  # type: ignore[method-assign]
-    return app

@@ -2,16 +2,24 @@
 
 from __future__ import annotations
 
+import argparse
+import fcntl
 import hashlib
+import logging
 import os
 import secrets
+import sys
 from hmac import compare_digest
 from pathlib import Path
-from typing import Literal
+from typing import Literal, get_args
 
 import msgspec
 
+from bundle.store import replace_file
 from serving.errors import KeysError
+from serving.settings import Settings
+
+log = logging.getLogger("homeport.serving")
 
 KeyName = Literal["primary", "secondary"]
 KEY_BYTES = 32
@@ -28,24 +36,59 @@ class Keys(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class KeyRing:
-    """Recognises keys by their SHA-256, in a time that does not depend on what was sent.
+    """Recognises the keys of a file by their SHA-256, in a time that does not depend on what was sent.
 
-    >>> KeyRing(keys).recognise(b"Bearer " + keys.primary.encode())
+    >>> KeyRing(path).recognise(b"Bearer " + read_keys(path).primary.encode())
     'primary'
     """
 
-    def __init__(self, keys: Keys) -> None:
-        self._primary = hashlib.sha256(keys.primary.encode()).digest()
-        self._secondary = hashlib.sha256(keys.secondary.encode()).digest()
+    def __init__(self, path: Path) -> None:
+        """Read the file, which is made if there is none. Raises KeysError."""
+        self._path = path
+        self._take(ensure_keys(path))
+        self._signature = _signature(path)
 
     def recognise(self, authorization: bytes) -> KeyName | None:
-        """The name of the key in an `Authorization` header, or None."""
+        """The name of the key in an `Authorization` header, or None.
+
+        A key that is not known may be newer than the last look at the file: then the file is read again,
+        so that a new key works in every process from the moment it is written.
+        """
         if authorization[:7].lower() != b"bearer ":
             return None
         sent = hashlib.sha256(authorization[7:].strip()).digest()
-        is_primary = compare_digest(sent, self._primary)
-        is_secondary = compare_digest(sent, self._secondary)
+        return self._match(sent) or (self._match(sent) if self.refresh() else None)
+
+    def refresh(self) -> bool:
+        """Take the keys over if their file has changed; a damaged file leaves the old ones."""
+        signature = _signature(self._path)
+        if signature == self._signature:
+            return False
+        self._signature = signature
+        try:
+            self._take(read_keys(self._path))
+        except KeysError as error:
+            log.error("the keys stay as they are: %s", error)
+            return False
+        log.info("the keys were read again")
+        return True
+
+    def _take(self, keys: Keys) -> None:
+        self._digests = tuple(hashlib.sha256(key.encode()).digest() for key in (keys.primary, keys.secondary))
+
+    def _match(self, sent: bytes) -> KeyName | None:
+        primary, secondary = self._digests  # one look: another thread may replace both
+        is_primary = compare_digest(sent, primary)
+        is_secondary = compare_digest(sent, secondary)
         return "primary" if is_primary else "secondary" if is_secondary else None
+
+
+def _signature(path: Path) -> tuple[int, ...]:
+    try:
+        found = path.stat()
+    except OSError:
+        return ()
+    return found.st_mtime_ns, found.st_ino, found.st_size
 
 
 def read_keys(path: Path) -> Keys:
@@ -84,3 +127,35 @@ def ensure_keys(path: Path) -> Keys:
         finally:
             draft.unlink(missing_ok=True)
     return read_keys(path)
+
+
+def regenerate(path: Path, name: KeyName) -> str:
+    """Replace one of the keys and return the new one; the other stays valid. Raises KeysError."""
+    read_keys(path)
+    with path.with_name(f".{path.name}.lock").open("a") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)  # two at the same time must not undo each other
+        keys = msgspec.structs.replace(read_keys(path), **{name: secrets.token_urlsafe(KEY_BYTES)})
+        replace_file(path, msgspec.json.encode(keys), mode=0o600)
+    new: str = getattr(keys, name)
+    return new
+
+
+def main() -> int:
+    """Show or replace a key where there is no `homeport` command: in the endpoint's container."""
+    parser = argparse.ArgumentParser(prog="python -m serving.keys", description=main.__doc__)
+    parser.add_argument("action", choices=("show", "regenerate"))
+    parser.add_argument("name", choices=get_args(KeyName))
+    arguments = parser.parse_args()
+    path = Settings().keys
+    try:
+        print(
+            getattr(read_keys(path), arguments.name) if arguments.action == "show" else regenerate(path, arguments.name)
+        )
+    except (KeysError, OSError) as error:
+        print(error, file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -4,17 +4,21 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from math import inf
 from pathlib import Path
+from time import monotonic
 from typing import Annotated, Any, Literal
 
 import msgspec
+import numpy as np
 from msgspec.structs import astuple
 
 from bundle import FLOAT32_MAX, Column, Manifest
-from bundle.model import Model
-from serving.errors import InvalidRequest
+from bundle.model import Model, Outputs
+from serving.errors import DeadlineExceeded, InvalidRequest, TooManyRows
 
 Method = Literal["predict", "predict_proba"]
+CHUNK = 4_096  # rows between two looks at the clock: some 30 ms
 
 _Number = Annotated[float, msgspec.Meta(ge=-FLOAT32_MAX, le=FLOAT32_MAX)]
 _TYPES: dict[str, Any] = {"number": _Number | None, "boolean": bool | None, "category": str | None}
@@ -53,19 +57,53 @@ class Scorer:
     ['no', 'yes']
     """
 
-    def __init__(self, bundle: Path) -> None:
+    def __init__(self, bundle: Path, max_rows: int | None = None) -> None:
         """Load and check the bundle. Raises BundleError."""
-        self._model = Model(bundle)
-        self.manifest: Manifest = self._model.manifest
+        self.model = Model(bundle)
+        self.manifest: Manifest = self.model.manifest
         self.Row = row_type(self.manifest.columns)
+        self._rows: Any = list[self.Row]
+        self._max_rows = max_rows
 
-    def score(self, rows: Sequence[msgspec.Struct], method: Method) -> list[Any]:
-        """Labels (or a regression's values), or lists of probabilities in the order of the classes."""
+    def rows(self, values: list[dict[str, Any]]) -> list[Any]:
+        """Rows from plain values, held to the same rules as rows that come as JSON. Raises InvalidRequest."""
+        try:
+            rows: list[Any] = msgspec.convert(values, self._rows)
+            return rows
+        except msgspec.ValidationError:
+            self.complain(values)
+            raise
+
+    def outputs(self, rows: Sequence[msgspec.Struct], deadline: float = inf) -> Outputs:
+        """Probabilities of shape (rows, classes); for regression values of shape (rows, 1).
+
+        Raises TooManyRows, and DeadlineExceeded once `time.monotonic()` is past `deadline`.
+        """
+        count = len(rows)
+        if self._max_rows is not None and count > self._max_rows:
+            raise TooManyRows(
+                f"The request has {count:,} rows; the endpoint takes {self._max_rows:,}. Send fewer at a time."
+            )
+        if count <= CHUNK:
+            return self.model.outputs(self.model.encode(map(astuple, rows)))
+        parts = []
+        for start in range(0, count, CHUNK):
+            if monotonic() > deadline:
+                raise DeadlineExceeded(f"Time was up after {start:,} of {count:,} rows. Send fewer at a time.")
+            parts.append(self.model.outputs(self.model.encode(map(astuple, rows[start : start + CHUNK]))))
+        whole: Outputs = np.concatenate(parts)
+        return whole
+
+    def score(self, rows: Sequence[msgspec.Struct], method: Method, deadline: float = inf) -> list[Any]:
+        """Labels (or a regression's values), or lists of probabilities in the order of the classes.
+
+        Raises InvalidRequest, TooManyRows, DeadlineExceeded.
+        """
         if not rows:
             return []
-        outputs = self._model.outputs(self._model.encode(map(astuple, rows)))
+        outputs = self.outputs(rows, deadline)
         if method == "predict":
-            return self._model.labels(outputs)
+            return self.model.labels(outputs)
         if self.manifest.regression:
             raise InvalidRequest("The model is a regression: it has no probabilities. Use the method 'predict'.")
         probabilities: list[Any] = outputs.tolist()

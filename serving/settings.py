@@ -36,8 +36,20 @@ class Settings(BaseSettings):
     max_body_bytes: int = Field(default=10_000_000, ge=1)
     """Longest request body; a longer one is answered with 413."""
 
-    inline_rows: int = Field(default=128, ge=0)
-    """Requests up to this many rows are scored in the event loop, larger ones in a thread beside it."""
+    max_rows: int = Field(default=50_000, ge=1)
+    """Most rows of one request; more are answered with 422."""
+
+    max_seconds: float = Field(default=30.0, gt=0)
+    """Longest time to answer a request; past it the answer is 504."""
+
+    max_concurrency: int = Field(default=64, ge=1)
+    """Requests that one worker has under way beside the small ones it answers at once; past it 429."""
+
+    receive_seconds: int = Field(default=20, ge=1)
+    """Longest time for a client to send its request or to take its answer; past it the connection is cut."""
+
+    inline_bytes: int = Field(default=32_768, ge=0)
+    """Requests with bodies up to this length are scored in the event loop, longer ones in a thread beside it."""
 
     cors_origins: str = ""
     """Origins that browsers may call from, separated by commas; `*` is any."""

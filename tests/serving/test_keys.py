@@ -1,3 +1,4 @@
+import json
 import stat
 from concurrent.futures import ThreadPoolExecutor
 
@@ -23,8 +24,10 @@ def test_processes_that_start_together_agree(tmp_path):
     assert len(made) == 1
 
 
-def test_a_key_is_recognised_by_name():
-    ring = KeyRing(Keys(primary="p" * 20, secondary="s" * 20))
+def test_a_key_is_recognised_by_name(tmp_path):
+    path = tmp_path / "keys.json"
+    path.write_text(json.dumps({"primary": "p" * 20, "secondary": "s" * 20}))
+    ring = KeyRing(path)
     assert ring.recognise(b"Bearer " + b"p" * 20) == "primary"
     assert ring.recognise(b"bearer  " + b"s" * 20 + b" ") == "secondary"
     for wrong in (b"", b"Bearer", b"Bearer ", b"p" * 20, b"Basic " + b"p" * 20, b"Bearer " + b"p" * 19, b"\xff" * 30):

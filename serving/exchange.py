@@ -1,0 +1,93 @@
+"""What a dialect is asked, what it answers, and what a dialect is. No sockets and no ASGI here."""
+
+from __future__ import annotations
+
+import json
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from math import inf
+from typing import ClassVar
+
+import msgspec
+
+from serving.errors import NotReady
+from serving.scorer import Scorer
+
+Headers = list[tuple[bytes, bytes]]
+
+
+class Request(msgspec.Struct, gc=False):
+    """One call of a scoring path, its body whole."""
+
+    method: str
+    path: str
+    query: bytes
+    headers: dict[bytes, bytes]  # names in small letters
+    id: bytes
+    body: bytes = b""
+    deadline: float = inf  # of `time.monotonic()`
+
+
+class Answer(msgspec.Struct, gc=False):
+    """What goes back; `rows` is how many were scored."""
+
+    body: bytes
+    status: int = 200
+    headers: Headers = []
+    media: bytes = b"application/json"
+    rows: int = 0
+
+
+class Dialect(ABC):
+    """One protocol over one scorer. It keeps nothing between requests, so any thread may call it."""
+
+    name: ClassVar[str]
+    methods: ClassVar[tuple[str, ...]] = ("POST",)
+    inline: ClassVar[bool] = True  # a small request is quick enough for the event loop
+    failed: ClassVar[Headers] = []  # headers of the answer when the model itself has failed
+
+    @abstractmethod
+    def __init__(self, scorer: Scorer) -> None: ...
+
+    @abstractmethod
+    def answer(self, request: Request) -> Answer:
+        """Read the rows, score them, word the answer. Raises ServingError."""
+
+    @classmethod
+    def refusal(cls, status: int, message: str) -> bytes:
+        """The body that says what is wrong."""
+        return json.dumps({"message": message}).encode()
+
+    @classmethod
+    def headers(cls, request: Request) -> Headers:
+        """Headers of every answer in this dialect, refusals included."""
+        return []
+
+
+class Mounted:
+    """A dialect at its path: over the scorer that is served, or over the reason why there is none."""
+
+    __slots__ = ("answer", "dialect", "inline", "methods", "stamp", "version")
+
+    def __init__(self, dialect: type[Dialect], scorer: Scorer | NotReady) -> None:
+        self.dialect = dialect
+        self.methods, self.inline = dialect.methods, dialect.inline
+        self.stamp: Headers = []
+        self.version = ""
+        self.answer: Callable[[Request], Answer]
+        if isinstance(scorer, NotReady):
+            self.answer = _raising(str(scorer))
+        else:
+            self.answer = dialect(scorer).answer
+            self.version = scorer.manifest.version
+            self.stamp = [
+                (b"x-model-name", scorer.manifest.name.encode()),
+                (b"x-model-version", self.version.encode()),
+            ]
+
+
+def _raising(reason: str) -> Callable[[Request], Answer]:
+    def answer(_: Request) -> Answer:
+        raise NotReady(reason)
+
+    return answer

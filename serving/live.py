@@ -1,0 +1,115 @@
+"""The model that is served at the moment, and its replacement while requests go on."""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import gc
+import logging
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+from bundle import BundleError, BundleNotFound, Store
+from serving.dialects import mount
+from serving.errors import NotReady
+from serving.exchange import Mounted
+from serving.keys import KeyRing
+from serving.scorer import Scorer
+from serving.settings import Settings
+
+log = logging.getLogger("homeport.serving")
+
+WATCH_SECONDS = 0.25
+
+
+class Live:
+    """The champion, verified and warm, behind its dialects.
+
+    A request takes one `Mounted` and stays with it, so no answer mixes two models. A new champion is
+    loaded beside the old one, which serves until then, and on if the new one is refused.
+    """
+
+    mounted: dict[str, Mounted]  # by path; replaced as a whole
+
+    def __init__(self, settings: Settings, keys: KeyRing) -> None:
+        self._settings = settings
+        self._store = Store(settings.models)
+        self._keys = keys
+        self._tried: object = None
+        self._verdict = ""  # why what was tried last is refused
+        self._end = threading.Event()
+        self.refused = ""  # why the champion is not what is served
+        self._put(NotReady("The model is being loaded."))
+        self.refresh()
+
+    def refresh(self) -> None:
+        """Serve the champion, if it is another one than at the last look."""
+        try:
+            folder = self._champion()
+            found = folder, sorted((path.name, path.stat().st_mtime_ns) for path in folder.iterdir())
+            if found != self._tried:
+                self._tried, self._verdict = found, ""
+                try:
+                    self._serve(Scorer(folder, self._settings.max_rows), folder)
+                except (BundleError, OSError) as error:
+                    self._verdict = str(error)
+            if self._verdict:
+                raise BundleError(self._verdict)
+        except (BundleError, OSError) as error:
+            self._refuse(str(error))
+        else:
+            self.refused = ""
+
+    @contextlib.contextmanager
+    def watching(self) -> Iterator[None]:
+        """Look for a new champion and new keys in a thread, until the end of the context."""
+        thread = threading.Thread(target=self._watch, name="watch", daemon=True)
+        thread.start()
+        try:
+            yield
+        finally:
+            self._end.set()
+            thread.join()
+
+    def _watch(self) -> None:
+        while not self._end.wait(WATCH_SECONDS):
+            try:
+                self._keys.refresh()
+                self.refresh()
+            except Exception:
+                log.exception("the look for a new champion failed")
+
+    def _champion(self) -> Path:
+        names = [self._settings.model] if self._settings.model else self._store.names()
+        if not names:
+            raise BundleNotFound(f"There is no model in {self._store.root}. Train one with `homeport train`.")
+        return self._store.champion_path(names[0])
+
+    def _serve(self, scorer: Scorer, folder: Path) -> None:
+        self._put(scorer)
+        log.info("serving %s version %s from %s", scorer.manifest.name, scorer.manifest.version, folder)
+        del scorer
+        _return_memory()
+
+    def _put(self, scorer: Scorer | NotReady) -> None:
+        self.served: Scorer | NotReady = scorer
+        self.mounted = mount(scorer, self._settings)
+
+    def _refuse(self, reason: str) -> None:
+        if reason == self.refused:
+            return
+        self.refused = reason
+        if isinstance(self.served, NotReady):
+            log.error("not ready: %s", reason)
+            self._put(NotReady(reason))
+        else:
+            manifest = self.served.manifest
+            log.error("%s version %s stays: the champion is refused: %s", manifest.name, manifest.version, reason)
+
+
+def _return_memory() -> None:
+    """Free the model before this one, and hand back what loading needed for a moment: glibc keeps it."""
+    gc.collect()
+    with contextlib.suppress(AttributeError, OSError):  # another C library
+        ctypes.CDLL(None).malloc_trim(0)

@@ -1,0 +1,126 @@
+"""The parent of the workers: opens their sockets, starts them, replaces one that ends.
+
+Each worker accepts on a socket of its own, and the kernel spreads connections over them. The parent
+keeps all sockets open, so what waits on the socket of a worker that was killed is answered by its
+replacement, which is a fork of this process and so has all modules loaded.
+"""
+
+from __future__ import annotations
+
+import gc
+import logging
+import os
+import signal
+import socket
+import sys
+from time import monotonic
+
+from serving.server import BACKLOG, DRAIN_SECONDS, GRACE_SECONDS, run_worker
+from serving.settings import Settings
+
+log = logging.getLogger("homeport.serving")
+
+STEADY_SECONDS = 2  # a worker that ended sooner is replaced only after this long: it may end at once again
+_STOP = {signal.SIGTERM, signal.SIGINT}
+_AWAITED = _STOP | {signal.SIGCHLD, signal.SIGALRM}
+
+
+class Workers:
+    """The worker processes of one endpoint."""
+
+    def __init__(self, settings: Settings) -> None:
+        """Open the sockets. Raises OSError if nothing can listen there."""
+        self._settings = settings
+        self._sockets = listeners(settings.host, settings.port, settings.workers)
+        self._places: dict[int, int] = {}  # pid → number of its socket
+        self._started: dict[int, float] = {}  # number of the socket → when its worker was started
+        self._waiting: set[int] = set()  # numbers of sockets without a worker
+
+    def run(self) -> None:
+        """Keep every socket served until SIGTERM or SIGINT, then let the workers end in peace."""
+        signal.pthread_sigmask(signal.SIG_BLOCK, _AWAITED)
+        signal.signal(signal.SIGCHLD, lambda *_: None)  # ignored by default, and then not awaited either
+        gc.freeze()  # so that no worker's collector touches, and copies, what all share
+        for place in range(len(self._sockets)):
+            self._start(place)
+        while True:
+            received = signal.sigwait(_AWAITED)
+            if received in _STOP:
+                break
+            self._reap()
+            for place in sorted(self._waiting):
+                if monotonic() - self._started[place] >= STEADY_SECONDS:
+                    self._start(place)
+            if self._waiting:
+                signal.alarm(1)
+        self._stop()
+
+    def _start(self, place: int) -> None:
+        self._waiting.discard(place)
+        self._started[place] = monotonic()
+        parent = os.getpid()
+        pid = os.fork()
+        if pid:
+            self._places[pid] = place
+            return
+        status = 1
+        try:
+            for number, other in enumerate(self._sockets):
+                if number != place:
+                    other.close()
+            signal.pthread_sigmask(signal.SIG_UNBLOCK, _AWAITED)
+            run_worker(self._settings, self._sockets[place], parent)
+            status = 0
+        except BaseException:
+            log.exception("the worker failed")
+        finally:
+            logging.shutdown()
+            sys.stdout.flush()
+            os._exit(status)  # the parent's clean-up is not the worker's
+
+    def _reap(self) -> None:
+        while self._places:
+            pid, status = os.waitpid(-1, os.WNOHANG)
+            if not pid:
+                return
+            place = self._places.pop(pid)
+            log.error("worker %d ended by itself (%s): it is replaced", pid, _reason(status))
+            self._waiting.add(place)
+
+    def _stop(self) -> None:
+        for pid in self._places:
+            os.kill(pid, signal.SIGTERM)
+        signal.alarm(int(GRACE_SECONDS + DRAIN_SECONDS + 2))
+        while self._places:
+            if signal.sigwait(_AWAITED) == signal.SIGALRM:
+                for pid in self._places:
+                    os.kill(pid, signal.SIGKILL)
+            while self._places:
+                pid, _ = os.waitpid(-1, os.WNOHANG)
+                if not pid:
+                    break
+                del self._places[pid]
+
+
+def listeners(host: str, port: int, count: int) -> list[socket.socket]:
+    """Listening sockets, one a worker, on the same address. Raises OSError."""
+    family, _, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[0]
+    sockets: list[socket.socket] = []
+    with socket.socket(family) as probe:  # sockets that share a port would share it with a stranger's too
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        probe.bind(address)
+    for _ in range(count):
+        listener = socket.socket(family)
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if count > 1:
+            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+        listener.bind(address)
+        listener.listen(BACKLOG)
+        listener.setblocking(False)
+        sockets.append(listener)
+    return sockets
+
+
+def _reason(status: int) -> str:
+    code = os.waitstatus_to_exitcode(status)
+    return f"exit code {code}" if code >= 0 else f"signal {-code}"
