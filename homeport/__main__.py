@@ -19,7 +19,7 @@ from homeport.errors import HomeportError
 from homeport.stack import Stack
 from homeport.up import DEFAULT_STATE, bring_up
 from serving.errors import ServingError
-from serving.keys import KeyName, read_keys
+from serving.keys import KeyName, read_keys, regenerate
 from trainer.errors import TrainerError
 
 app = typer.Typer(
@@ -185,20 +185,31 @@ def models_promote(
 ) -> None:
     """Make a version the champion, once its files are verified."""
     Store(models).promote(name, version)
-    console.print(f"{name} {version} is the champion. `homeport up --model {name}` serves it.")
+    console.print(f"{name} {version} is the champion. An endpoint that serves {name} takes it over within a second.")
 
 
 @models.command("rollback")
 def models_rollback(name: ModelName, models: Models = DEFAULT_MODELS) -> None:
     """Return to the champion before this one."""
     version = Store(models).rollback(name)
-    console.print(f"{name} {version} is the champion again. `homeport up --model {name}` serves it.")
+    console.print(f"{name} {version} is the champion again. An endpoint that serves {name} takes it over in a second.")
 
 
 @keys.command("show")
 def keys_show(name: Annotated[KeyName, typer.Argument(help="Which of the two.")], state: State = DEFAULT_STATE) -> None:
     """Print one key, and nothing else: `KEY=$(homeport keys show primary)`."""
     print(getattr(read_keys(Stack(state, DEFAULT_MODELS).keys), name))
+
+
+@keys.command("regenerate")
+def keys_regenerate(
+    name: Annotated[KeyName, typer.Argument(help="Which of the two.")], state: State = DEFAULT_STATE
+) -> None:
+    """Replace one key and print the new one; the other stays valid, so that clients can move over first.
+
+    All workers of a running endpoint know the new key at once and forget the old one within a second.
+    """
+    print(regenerate(Stack(state, DEFAULT_MODELS).keys, name))
 
 
 def main() -> None:

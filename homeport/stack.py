@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import errno
 import fcntl
-import json
 import os
 import signal
 import socket
@@ -19,7 +18,6 @@ import httpx
 import msgspec
 import psutil
 
-from bundle.manifest import MANIFEST_DIGEST
 from bundle.store import replace_file
 from homeport.errors import StackError
 
@@ -35,8 +33,8 @@ class Service(msgspec.Struct, frozen=True):
     created: float
     host: str
     port: int
+    models: str
     model: str
-    digest: str  # of the bundle's manifest
 
     @property
     def url(self) -> str:
@@ -64,16 +62,22 @@ class Stack:
         return service if _process(service) else None
 
     def start(self, bundle: Path, host: str, port: int) -> Service:
-        """Make the endpoint serve the champion in `bundle`; leave it alone if it does. Raises StackError."""
-        model, digest = bundle.parent.name, (bundle / MANIFEST_DIGEST).read_text().split(" ")[0]
+        """Make the endpoint serve the champion in `bundle`, which one that runs takes over by itself.
+
+        Raises StackError.
+        """
+        model, version = bundle.parent.name, bundle.name
         with self._locked():
             service = self.running()
             if service is not None:
-                if (service.model, service.digest, service.host, service.port) == (model, digest, host, port):
+                if service == msgspec.structs.replace(
+                    service, models=str(self.models), model=model, host=host, port=port
+                ):
+                    self._wait_ready(service, version)
                     return service
                 self._stop()
             _check_free(host, port)
-            return self._launch(model, digest, host, port)
+            return self._launch(model, version, host, port)
 
     def stop(self) -> bool:
         """Stop the endpoint; says whether it ran."""
@@ -90,7 +94,7 @@ class Stack:
             fcntl.flock(lock, fcntl.LOCK_EX)
             yield
 
-    def _launch(self, model: str, digest: str, host: str, port: int) -> Service:
+    def _launch(self, model: str, version: str, host: str, port: int) -> Service:
         self.log.parent.mkdir(parents=True, exist_ok=True)
         environment = os.environ | {
             "HOMEPORT_SERVING_MODELS": str(self.models),
@@ -109,10 +113,10 @@ class Stack:
                 start_new_session=True,  # Ctrl-C on the terminal is not for it
             )
         created = psutil.Process(process.pid).create_time()
-        service = Service(process.pid, created, host, port, model, digest)
+        service = Service(process.pid, created, host, port, str(self.models), model)
         replace_file(self._file, msgspec.json.encode(service))
         try:
-            self._wait_ready(process, service)
+            self._wait_ready(service, version)
         except BaseException:
             self._stop()
             raise
@@ -134,23 +138,24 @@ class Stack:
         self._file.unlink(missing_ok=True)
         return process is not None
 
-    def _wait_ready(self, process: subprocess.Popen[bytes], service: Service) -> None:
+    def _wait_ready(self, service: Service, version: str) -> None:
         deadline = time.monotonic() + READY_SECONDS
         reason = "no answer"
         with httpx.Client(base_url=service.url, trust_env=False, timeout=5) as client:
             while time.monotonic() < deadline:
-                if process.poll() is not None:
-                    reason = f"it ended with code {process.returncode}"
+                if _process(service) is None:
+                    reason = "it ended"
                     break
                 try:
-                    response = client.get("/health/ready")
-                except httpx.TransportError:
-                    time.sleep(0.05)
-                    continue
-                if response.status_code == 200:
+                    ready = client.get("/health/ready").json()
+                except (httpx.TransportError, ValueError):
+                    ready = {}
+                if ready.get("version") == version:
                     return
-                reason = json.loads(response.content).get("reason", response.text)
-                break
+                if "refused" in ready or ready.get("status") == "not ready":
+                    reason = ready.get("refused") or ready.get("reason", "")
+                    break
+                time.sleep(0.05)
         tail = "\n  ".join(self.log.read_text(errors="replace").splitlines()[-5:])
         raise StackError(f"The endpoint did not become ready: {reason}\nThe end of {self.log}:\n  {tail}")
 

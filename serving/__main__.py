@@ -16,6 +16,7 @@ from serving.workers import Workers
 def main() -> int:
     """Start the worker processes and wait for their end."""
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    logging.getLogger("uvicorn.error").setLevel(logging.WARNING)
     try:
         settings = Settings()
         ensure_keys(settings.keys)  # once, before the workers need them

@@ -11,6 +11,10 @@ class KeysError(ServingError):
     """The file of keys is missing or damaged."""
 
 
+class AddressRefused(ServingError):
+    """Nothing can listen on the address."""
+
+
 class NotReady(ServingError):
     """There is no model to score with; the message says why and what to do."""
 

@@ -46,7 +46,7 @@ _STATUS: dict[type[Exception], tuple[int, Headers]] = {
     InvalidRequest: (400, []),
     KeyRefused: (401, [(b"www-authenticate", b"Bearer")]),
     MethodNotAllowed: (405, []),
-    BodyTooLarge: (413, [(b"connection", b"close")]),
+    BodyTooLarge: (413, []),  # the rest is read and dropped: a client that is cut off never sees why
     MediaUnsupported: (415, []),
     TooManyRows: (422, []),
     Busy: (429, [(b"retry-after", b"1")]),

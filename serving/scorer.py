@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from math import inf
 from pathlib import Path
 from time import monotonic
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, cast
 
 import msgspec
 import numpy as np
@@ -62,7 +62,7 @@ class Scorer:
         self.model = Model(bundle)
         self.manifest: Manifest = self.model.manifest
         self.Row = row_type(self.manifest.columns)
-        self._rows: Any = list[self.Row]
+        self._rows: Any = list[self.Row]  # type: ignore[name-defined]
         self._max_rows = max_rows
 
     def rows(self, values: list[dict[str, Any]]) -> list[Any]:
@@ -91,8 +91,7 @@ class Scorer:
             if monotonic() > deadline:
                 raise DeadlineExceeded(f"Time was up after {start:,} of {count:,} rows. Send fewer at a time.")
             parts.append(self.model.outputs(self.model.encode(map(astuple, rows[start : start + CHUNK]))))
-        whole: Outputs = np.concatenate(parts)
-        return whole
+        return cast("Outputs", np.concatenate(parts))
 
     def score(self, rows: Sequence[msgspec.Struct], method: Method, deadline: float = inf) -> list[Any]:
         """Labels (or a regression's values), or lists of probabilities in the order of the classes.

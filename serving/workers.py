@@ -15,12 +15,13 @@ import socket
 import sys
 from time import monotonic
 
+from serving.errors import AddressRefused
 from serving.server import BACKLOG, DRAIN_SECONDS, GRACE_SECONDS, run_worker
 from serving.settings import Settings
 
 log = logging.getLogger("homeport.serving")
 
-STEADY_SECONDS = 2  # a worker that ended sooner is replaced only after this long: it may end at once again
+PAUSE_SECONDS = 0.5  # between two starts at the same place, if the worker ends at once
 _STOP = {signal.SIGTERM, signal.SIGINT}
 _AWAITED = _STOP | {signal.SIGCHLD, signal.SIGALRM}
 
@@ -29,9 +30,15 @@ class Workers:
     """The worker processes of one endpoint."""
 
     def __init__(self, settings: Settings) -> None:
-        """Open the sockets. Raises OSError if nothing can listen there."""
+        """Open the sockets. Raises AddressRefused."""
         self._settings = settings
-        self._sockets = listeners(settings.host, settings.port, settings.workers)
+        try:
+            self._sockets = listeners(settings.host, settings.port, settings.workers)
+        except OSError as error:
+            raise AddressRefused(
+                f"Nothing can listen on {settings.host} port {settings.port}: {error.strerror or error}. Stop what "
+                "does, or choose another port with HOMEPORT_SERVING_PORT."
+            ) from error
         self._places: dict[int, int] = {}  # pid → number of its socket
         self._started: dict[int, float] = {}  # number of the socket → when its worker was started
         self._waiting: set[int] = set()  # numbers of sockets without a worker
@@ -40,6 +47,7 @@ class Workers:
         """Keep every socket served until SIGTERM or SIGINT, then let the workers end in peace."""
         signal.pthread_sigmask(signal.SIG_BLOCK, _AWAITED)
         signal.signal(signal.SIGCHLD, lambda *_: None)  # ignored by default, and then not awaited either
+        log.info("listening on %s port %d, workers: %d", self._settings.host, self._settings.port, len(self._sockets))
         gc.freeze()  # so that no worker's collector touches, and copies, what all share
         for place in range(len(self._sockets)):
             self._start(place)
@@ -49,10 +57,10 @@ class Workers:
                 break
             self._reap()
             for place in sorted(self._waiting):
-                if monotonic() - self._started[place] >= STEADY_SECONDS:
+                if monotonic() - self._started[place] >= PAUSE_SECONDS:
                     self._start(place)
             if self._waiting:
-                signal.alarm(1)
+                signal.setitimer(signal.ITIMER_REAL, PAUSE_SECONDS)
         self._stop()
 
     def _start(self, place: int) -> None:

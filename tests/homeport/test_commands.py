@@ -16,7 +16,7 @@ import pytest
 
 from bundle import Store
 from serving.keys import read_keys
-from tests.conftest import MODEL, ROOT, Silent, free_port, quick, shop_frame, write_csv
+from tests.conftest import MODEL, ROOT, Silent, free_port, quick, shop_frame, wait_until, write_csv
 from trainer.job import train
 from trainer.table import read_table
 
@@ -124,6 +124,22 @@ def test_keys_show_prints_the_key_alone(stack):
     homeport("keys", "show", "third", folder=folder, code=2)
 
 
+def test_keys_regenerate_replaces_one_key_while_the_endpoint_runs(stack):
+    folder, port = stack
+    before = read_keys(folder / ".homeport" / "keys.json")
+    new = homeport("keys", "regenerate", "secondary", folder=folder).stdout.strip()
+    after = read_keys(folder / ".homeport" / "keys.json")
+    assert (after.primary, after.secondary) == (before.primary, new)
+    with httpx.Client(base_url=f"http://127.0.0.1:{port}", trust_env=False) as client:
+
+        def status(key):
+            return client.post("/score", json={"data": []}, headers={"Authorization": f"Bearer {key}"}).status_code
+
+        assert (status(new), status(before.primary)) == (200, 200)
+        wait_until(lambda: status(before.secondary) == 401)
+        assert new not in (folder / ".homeport" / "logs" / "serving.log").read_text()
+
+
 def test_models_list_and_show(stack):
     folder, _ = stack
     listed = homeport("models", "list", folder=folder).stdout
@@ -226,7 +242,7 @@ def test_a_killed_server_is_started_again(tmp_path, shop_store):
 def test_a_pid_that_is_another_process_by_now_is_left_alone(tmp_path):
     state = tmp_path / ".homeport"
     state.mkdir()
-    own = {"pid": os.getpid(), "created": 1.0, "host": "127.0.0.1", "port": 1, "model": "m", "digest": ""}
+    own = {"pid": os.getpid(), "created": 1.0, "host": "127.0.0.1", "port": 1, "models": "", "model": "m"}
     (state / "serving.json").write_text(json.dumps(own))
     assert "Nothing was running" in homeport("down", folder=tmp_path).stdout
 
