@@ -11,6 +11,7 @@ import os
 import re
 import secrets
 from pathlib import Path
+from typing import TypeVar
 
 import msgspec
 
@@ -19,6 +20,8 @@ from bundle.manifest import Manifest, Record
 from bundle.read import read_manifest, verify
 
 CHAMPION = "champion"
+CHALLENGER = "challenger"
+_Pointer = TypeVar("_Pointer", "Champion", "Challenger")
 _NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,62}")
 
 
@@ -27,6 +30,13 @@ class Champion(Record, frozen=True):
 
     version: str
     previous: tuple[str, ...] = ()
+
+
+class Challenger(Record, frozen=True):
+    """The version that scores a share of the champion's traffic too, unseen by clients."""
+
+    version: str
+    share: float
 
 
 def fsync_directory(path: Path) -> None:
@@ -105,17 +115,12 @@ class Store:
         return read_manifest(self.path(name, version))
 
     def champion(self, name: str) -> Champion | None:
-        """The champion, or None before the first promotion."""
-        pointer = self.folder(name) / CHAMPION
-        try:
-            return msgspec.json.decode(pointer.read_bytes(), type=Champion)
-        except FileNotFoundError:
-            return None
-        except (msgspec.MsgspecError, UnicodeDecodeError) as error:
-            raise BundleForeign(
-                f"{pointer} is damaged ({error}). Delete it and promote a version anew: "
-                f"`homeport models promote {name} VERSION`."
-            ) from error
+        """The champion, or None before the first promotion. Raises BundleForeign."""
+        return self._pointer(name, CHAMPION, Champion)
+
+    def challenger(self, name: str) -> Challenger | None:
+        """The challenger, if there is one. Raises BundleForeign."""
+        return self._pointer(name, CHALLENGER, Challenger)
 
     def champion_path(self, name: str) -> Path:
         """The champion's folder. Raises BundleNotFound if there is none."""
@@ -134,7 +139,10 @@ class Store:
         if old is not None and old.version == version:
             return
         previous = () if old is None else (old.version, *old.previous)
-        self._point(name, Champion(version=version, previous=previous))
+        self._point(name, CHAMPION, Champion(version=version, previous=previous))
+        challenger = self.challenger(name)
+        if challenger is not None and challenger.version == version:
+            self.dismiss(name)  # it has won
 
     def rollback(self, name: str) -> str:
         """Return to the champion before this one, and return its version. Raises BundleError."""
@@ -146,8 +154,37 @@ class Store:
             )
         version, *rest = champion.previous
         verify(self.path(name, version))
-        self._point(name, Champion(version=version, previous=tuple(rest)))
+        self._point(name, CHAMPION, Champion(version=version, previous=tuple(rest)))
         return version
 
-    def _point(self, name: str, champion: Champion) -> None:
-        replace_file(self.folder(name) / CHAMPION, msgspec.json.encode(champion))
+    def challenge(self, name: str, version: str, share: float) -> None:
+        """Make a version the challenger for a share of the traffic, once its files are verified. Raises BundleError."""
+        if not 0 < share <= 1:
+            raise BundleError(f"A share of {share} of the traffic makes no sense: give one above 0 and up to 1.")
+        verify(self.path(name, version))
+        champion = self.champion(name)
+        if champion is None or champion.version == version:
+            raise BundleError(f"{name} {version} is the champion itself or has none: promote another version first.")
+        self._point(name, CHALLENGER, Challenger(version=version, share=share))
+
+    def dismiss(self, name: str) -> bool:
+        """Let the challenger go; says whether there was one."""
+        pointer = self.folder(name) / CHALLENGER
+        found = pointer.exists()
+        pointer.unlink(missing_ok=True)
+        return found
+
+    def _pointer(self, name: str, file: str, kind: type[_Pointer]) -> _Pointer | None:
+        path = self.folder(name) / file
+        try:
+            return msgspec.json.decode(path.read_bytes(), type=kind)
+        except FileNotFoundError:
+            return None
+        except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+            remedy = {CHAMPION: f"promote {name} VERSION", CHALLENGER: f"shadow {name} VERSION"}[file]
+            raise BundleForeign(
+                f"{path} is damaged ({error}). Delete it and make it anew: `homeport models {remedy}`."
+            ) from error
+
+    def _point(self, name: str, file: str, pointer: Champion | Challenger) -> None:
+        replace_file(self.folder(name) / file, msgspec.json.encode(pointer))

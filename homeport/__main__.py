@@ -195,6 +195,42 @@ def models_rollback(name: ModelName, models: Models = DEFAULT_MODELS) -> None:
     console.print(f"{name} {version} is the champion again. An endpoint that serves {name} takes it over in a second.")
 
 
+@models.command("shadow")
+def models_shadow(
+    name: ModelName,
+    version: Annotated[str | None, typer.Argument(help="The challenger; without it the report is shown.")] = None,
+    share: Annotated[float, typer.Option(min=0, max=1, help="Share of the requests that it scores too.")] = 0.1,
+    stop: Annotated[bool, typer.Option("--stop", help="Let the challenger go.")] = False,
+    models: Models = DEFAULT_MODELS,
+    state: State = DEFAULT_STATE,
+) -> None:
+    """Let a challenger score a share of the traffic, unseen by clients, and report how it compares.
+
+    `homeport models promote` takes it over; its share of the traffic then ends.
+
+    Examples:
+    `homeport models shadow bank-marketing 2 --share 0.5`
+
+    `homeport models shadow bank-marketing`
+
+    `homeport models shadow bank-marketing --stop`
+
+    """
+    from homeport.challenger import report
+
+    store = Store(models)
+    if stop:
+        console.print("It is gone." if store.dismiss(name) else "There was no challenger.")
+    elif version is not None:
+        store.challenge(name, version, share)
+        console.print(
+            f"{name} {version} scores {share:.0%} of the traffic of an endpoint that serves {name}. "
+            f"See how it compares: `homeport models shadow {name}`."
+        )
+    else:
+        console.print(report(store, name, Stack(state, models).shadow))
+
+
 @keys.command("show")
 def keys_show(name: Annotated[KeyName, typer.Argument(help="Which of the two.")], state: State = DEFAULT_STATE) -> None:
     """Print one key, and nothing else: `KEY=$(homeport keys show primary)`."""

@@ -50,6 +50,7 @@ class Stack:
         self.state = state.absolute()
         self.models = models.absolute()
         self.keys = self.state / "keys.json"
+        self.shadow = self.state / "shadow"
         self.log = self.state / "logs" / "serving.log"
         self._file = self.state / "serving.json"
 
@@ -100,6 +101,7 @@ class Stack:
             "HOMEPORT_SERVING_MODELS": str(self.models),
             "HOMEPORT_SERVING_MODEL": model,
             "HOMEPORT_SERVING_KEYS": str(self.keys),
+            "HOMEPORT_SERVING_SHADOW": str(self.shadow),
             "HOMEPORT_SERVING_HOST": host,
             "HOMEPORT_SERVING_PORT": str(port),
         }

@@ -12,11 +12,13 @@ from pathlib import Path
 
 from bundle import BundleError, BundleNotFound, Store
 from serving.dialects import mount
+from serving.drift import read_baseline
 from serving.errors import NotReady
 from serving.exchange import Mounted
 from serving.keys import KeyRing
 from serving.scorer import Scorer
 from serving.settings import Settings
+from serving.shadow import Shadow
 
 log = logging.getLogger("homeport.serving")
 
@@ -39,6 +41,8 @@ class Live:
         self._tried: object = None
         self._verdict = ""  # why what was tried last is refused
         self._end = threading.Event()
+        self._shadow: Shadow | None = None
+        self._compared: object = None
         self.refused = ""  # why the champion is not what is served
         self._put(NotReady("The model is being loaded."))
         self.refresh()
@@ -60,6 +64,7 @@ class Live:
             self._refuse(str(error))
         else:
             self.refused = ""
+        self._follow_challenger()
 
     @contextlib.contextmanager
     def watching(self) -> Iterator[None]:
@@ -71,6 +76,7 @@ class Live:
         finally:
             self._end.set()
             thread.join()
+            self._end_comparison()
 
     def _watch(self) -> None:
         while not self._end.wait(WATCH_SECONDS):
@@ -91,6 +97,41 @@ class Live:
         log.info("serving %s version %s from %s", scorer.manifest.name, scorer.manifest.version, folder)
         del scorer
         _return_memory()
+
+    def _follow_challenger(self) -> None:
+        """Start, change or end the comparison with a challenger as its pointer says."""
+        champion = self.served
+        if isinstance(champion, NotReady):
+            return
+        name, version = champion.manifest.name, champion.manifest.version
+        challenger, problem = None, ""
+        try:
+            challenger = self._store.challenger(name)
+        except BundleError as error:
+            problem = str(error)
+        if (wanted := (self._tried, challenger, problem)) == self._compared:
+            return
+        self._compared = wanted
+        self._end_comparison()
+        if challenger is not None and challenger.version != version:
+            try:
+                other = Scorer(self._store.path(name, challenger.version))
+                baseline = read_baseline(self._store.path(name, version))
+            except (BundleError, OSError) as error:
+                problem = str(error)
+            else:
+                self._shadow = Shadow(champion, other, challenger.share, baseline, self._settings.shadow)
+                champion.observer = self._shadow.offer
+                log.info("%s %s scores %.0f %% of the traffic too", name, challenger.version, challenger.share * 100)
+        if problem:
+            log.error("there is no comparison with a challenger: %s", problem)
+
+    def _end_comparison(self) -> None:
+        if self._shadow is not None:
+            if isinstance(self.served, Scorer):
+                self.served.observer = None
+            self._shadow.stop()
+            self._shadow = None
 
     def _put(self, scorer: Scorer | NotReady) -> None:
         self.served: Scorer | NotReady = scorer

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from math import inf
 from pathlib import Path
-from time import monotonic
+from time import monotonic, perf_counter
 from typing import Annotated, Any, Literal, cast
 
 import msgspec
@@ -18,6 +18,7 @@ from bundle.model import Model, Outputs
 from serving.errors import DeadlineExceeded, InvalidRequest, TooManyRows
 
 Method = Literal["predict", "predict_proba"]
+Observer = Callable[[Sequence[msgspec.Struct], Outputs, float], None]  # rows, outputs, seconds
 CHUNK = 4_096  # rows between two looks at the clock: some 30 ms
 
 _Number = Annotated[float, msgspec.Meta(ge=-FLOAT32_MAX, le=FLOAT32_MAX)]
@@ -64,6 +65,7 @@ class Scorer:
         self.Row = row_type(self.manifest.columns)
         self._rows: Any = list[self.Row]  # type: ignore[name-defined]
         self._max_rows = max_rows
+        self.observer: Observer | None = None
 
     def rows(self, values: list[dict[str, Any]]) -> list[Any]:
         """Rows from plain values, held to the same rules as rows that come as JSON. Raises InvalidRequest."""
@@ -79,6 +81,14 @@ class Scorer:
 
         Raises TooManyRows, and DeadlineExceeded once `time.monotonic()` is past `deadline`.
         """
+        if self.observer is None:
+            return self._outputs(rows, deadline)
+        started = perf_counter()
+        outputs = self._outputs(rows, deadline)
+        self.observer(rows, outputs, perf_counter() - started)
+        return outputs
+
+    def _outputs(self, rows: Sequence[msgspec.Struct], deadline: float) -> Outputs:
         count = len(rows)
         if self._max_rows is not None and count > self._max_rows:
             raise TooManyRows(

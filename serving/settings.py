@@ -24,6 +24,9 @@ class Settings(BaseSettings):
     keys: Path = Path(".homeport/keys.json")
     """File of the two keys; made with new keys at the first start."""
 
+    shadow: Path = Path(".homeport/shadow")
+    """Folder of the comparisons with challengers."""
+
     host: str = "127.0.0.1"
     """Address to listen on."""
 
