@@ -10,6 +10,7 @@ from typing import Annotated, Any
 import typer
 from rich.console import Console
 from rich.markup import escape
+from rich.progress import Progress
 
 from bundle import BundleError, Store
 from bundle.manifest import Task
@@ -38,6 +39,12 @@ Models = Annotated[Path, typer.Option("--models", envvar="HOMEPORT_MODELS", help
 State = Annotated[Path, typer.Option("--state", envvar="HOMEPORT_STATE", help="Folder of keys, logs and processes.")]
 Host = Annotated[str, typer.Option(envvar="HOMEPORT_SERVING_HOST", help="Address to listen on.")]
 Port = Annotated[int, typer.Option(min=1, max=65535, envvar="HOMEPORT_SERVING_PORT", help="Port to listen on.")]
+Url = Annotated[
+    str | None, typer.Option("--url", envvar="HOMEPORT_URL", help="Address; by default the embedded stack's.")
+]
+Key = Annotated[
+    str | None, typer.Option("--key", envvar="HOMEPORT_KEY", help="Key; by default the embedded stack's primary one.")
+]
 ModelName = Annotated[str, typer.Argument(help="Name of the model.", metavar="MODEL")]
 
 DEFAULT_MODELS = Path("models")
@@ -127,12 +134,8 @@ def down(state: State = DEFAULT_STATE) -> None:
 def score(
     file: Annotated[str, typer.Argument(help="JSON, JSON lines, CSV or Parquet; - reads JSON from standard input.")],
     proba: Annotated[bool, typer.Option("--proba", help="Probabilities instead of labels.")] = False,
-    url: Annotated[
-        str | None, typer.Option(envvar="HOMEPORT_URL", help="Address; by default the embedded stack's.")
-    ] = None,
-    key: Annotated[
-        str | None, typer.Option(envvar="HOMEPORT_KEY", help="Key; by default the embedded stack's primary one.")
-    ] = None,
+    url: Url = None,
+    key: Key = None,
     state: State = DEFAULT_STATE,
 ) -> None:
     """Score the rows of a file by the endpoint and print its answer as JSON.
@@ -145,16 +148,54 @@ def score(
     `echo '{"age": 41, "job": "admin."}' | homeport score -`
 
     """
+    endpoint = _endpoint(url, key, state)
+    answers = list(score_file(endpoint, file, "predict_proba" if proba else "predict"))
+    answer: Any = answers[0] if len(answers) == 1 else {"result": [row for part in answers for row in part["result"]]}
+    print(json.dumps(answer))
+
+
+@app.command()
+def bench(
+    users: Annotated[int, typer.Option(min=1, max=1000, help="Connections, each with one request at a time.")] = 16,
+    duration: Annotated[float, typer.Option(min=0.1, max=3600, help="Seconds.")] = 10.0,
+    rows: Annotated[int, typer.Option(min=1, help="Rows of a request.")] = 1,
+    plot: Annotated[Path, typer.Option(help="Where the plot goes.")] = DEFAULT_STATE / "bench.png",
+    url: Url = None,
+    key: Key = None,
+    state: State = DEFAULT_STATE,
+) -> None:
+    """Load the endpoint and show throughput and percentiles of the latency.
+
+    The rows are drawn from the values and ranges that the endpoint describes. Ctrl-C ends it early.
+
+    Examples: `homeport bench`, `homeport bench --users 64 --duration 30 --rows 32`
+    """
+    from homeport.bench import make_bodies, measure
+    from homeport.load_report import as_png, in_terminal
+
+    endpoint = _endpoint(url, key, state)
+    bodies = make_bodies(endpoint.columns(), rows)
+    endpoint.score(json.loads(bodies[0]))  # a key or a row that is refused is said in words
+    with Progress(console=console, transient=True, disable=not console.is_terminal) as progress:
+        task = progress.add_task(f"{users} users", total=duration)
+        measured = measure(
+            endpoint.url, endpoint.key, bodies, rows, users, duration,
+            lambda passed: progress.update(task, completed=passed),
+        )  # fmt: skip
+    console.print(in_terminal(measured))
+    as_png(measured, plot)
+    console.print(f"Plot: {plot}")
+
+
+def _endpoint(url: str | None, key: str | None, state: Path) -> Endpoint:
+    """The endpoint that is named, or the embedded stack's."""
     stack = Stack(state, DEFAULT_MODELS)
     running = stack.running()
     if url is None and running is None:
         raise HomeportError("No endpoint runs here: start it with `homeport up`, or name one with --url and --key.")
     if key is None and url is not None:
         raise HomeportError("Give the key of that endpoint with --key: this machine's own goes nowhere else.")
-    endpoint = Endpoint(url or (running.url if running else ""), key or read_keys(stack.keys).primary)
-    answers = list(score_file(endpoint, file, "predict_proba" if proba else "predict"))
-    answer: Any = answers[0] if len(answers) == 1 else {"result": [row for part in answers for row in part["result"]]}
-    print(json.dumps(answer))
+    return Endpoint(url or (running.url if running else ""), key or read_keys(stack.keys).primary)
 
 
 @models.command("list")

@@ -31,7 +31,7 @@ class Endpoint:
             self._client = httpx.Client(base_url=url, headers=headers, timeout=60, trust_env=not local)
         except (httpx.InvalidURL, UnicodeEncodeError) as error:
             raise EndpointError(f"'{url}' is no address, or the key no key: {error}.") from error
-        self.url = url
+        self.url, self.key = url, key
 
     def score(self, content: object) -> Any:
         """Post a body to `/score`. Raises EndpointError with the endpoint's own words."""

@@ -149,7 +149,7 @@ def test_writers_that_race_get_a_version_each(own_store):
 
 def test_a_damaged_pointer_says_what_to_do(own_store):
     (own_store.folder(MODEL) / "champion").write_text("{")
-    with pytest.raises(BundleForeign, match="make it anew.*promote"):
+    with pytest.raises(BundleForeign, match=r"make it anew.*promote"):
         own_store.champion(MODEL)
 
 
