@@ -170,11 +170,12 @@ def bench(
 
     Examples: `homeport bench`, `homeport bench --users 64 --duration 30 --rows 32`
     """
-    from homeport.bench import make_bodies, measure
+    from homeport.bench import measure
     from homeport.load_report import as_png, in_terminal
+    from homeport.traffic import drawn_bodies
 
     endpoint = _endpoint(url, key, state)
-    bodies = make_bodies(endpoint.columns(), rows)
+    bodies = drawn_bodies(endpoint.columns(), rows)
     endpoint.score(json.loads(bodies[0]))  # a key or a row that is refused is said in words
     with Progress(console=console, transient=True, disable=not console.is_terminal) as progress:
         task = progress.add_task(f"{users} users", total=duration)

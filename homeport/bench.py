@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import json
-import random
 import ssl
 from collections import Counter
 from collections.abc import Callable, Sequence
@@ -18,7 +16,6 @@ import uvloop
 
 from homeport.errors import EndpointError
 
-BODIES = 256  # different ones, sent in turn
 QUANTILES = (0.5, 0.75, 0.9, 0.95, 0.99, 0.999)
 
 
@@ -161,26 +158,3 @@ def measure(
     except OSError as error:
         raise EndpointError(f"No answer from {url} ({error}). Is it running? `homeport up` starts it.") from error
     return measured
-
-
-def make_bodies(columns: dict[str, Any], rows: int, seed: int = 0) -> list[bytes]:
-    """Bodies of `rows` rows with values drawn from the columns' enums and ranges, as the endpoint describes them."""
-    rng = random.Random(seed)
-    values = [{name: _draw(schema, rng) for name, schema in columns.items()} for _ in range(max(BODIES, rows))]
-    count = BODIES if rows < 100 else 16
-    return [
-        json.dumps({"data": [values[(start * 7 + place) % len(values)] for place in range(rows)]}).encode()
-        for start in range(count)
-    ]
-
-
-def _draw(schema: dict[str, Any], rng: random.Random) -> Any:
-    if "enum" in schema:
-        return rng.choice([value for value in schema["enum"] if value is not None])
-    kinds = schema["type"]
-    if "boolean" in kinds:
-        return rng.random() < 0.5
-    low, high = schema.get("minimum"), schema.get("maximum")
-    if low is None or high is None:
-        return schema["examples"][0]
-    return rng.randint(low, high) if "integer" in kinds else round(rng.uniform(low, high), 3)

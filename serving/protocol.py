@@ -2,7 +2,7 @@
 
 A small request to a scoring path is answered as soon as its last byte is there: no ASGI scope, no
 task, one write. That is half of what such a request costs in uvicorn. Whatever is unusual about a
-request (a large or chunked body, pipelining, `Expect`, `Origin`, HTTP/1.0, `Connection: close`) is
+request (a large or chunked body, pipelining, `Expect`, `Origin`, `Connection: close`) is
 handed to uvicorn as if nothing had happened, and reaches the same gate as an ASGI application.
 """
 
@@ -34,6 +34,7 @@ class Protocol(HttpToolsProtocol):
         self._parts: list[bytes] = []
         self._in_head = False
         self._head_bytes = 0
+        self._is_old = False  # HTTP/1.0, where a connection that stays open has to be said
         self.deadline = monotonic() + receive_seconds
 
     def data_received(self, data: bytes) -> None:
@@ -86,6 +87,8 @@ class Protocol(HttpToolsProtocol):
         self.deadline = monotonic() + KEEP_ALIVE_SECONDS
         if self._gate.draining:
             answer.headers.append((b"connection", b"close"))
+        elif self._is_old:
+            answer.headers.append((b"connection", b"keep-alive"))
         self._write(answer)
         if self._gate.draining:
             self.transport.close()
@@ -121,8 +124,9 @@ class Protocol(HttpToolsProtocol):
 
     def _is_plain(self) -> bool:
         parser = self.parser
-        if parser.get_method() != b"POST" or parser.get_http_version() != "1.1" or not parser.should_keep_alive():
+        if parser.get_method() != b"POST" or not parser.should_keep_alive():
             return False
+        self._is_old = parser.get_http_version() == "1.0"
         if self.cycle is not None and not self.cycle.response_complete:
             return False
         if self.expect_100_continue or self.flow.write_paused or self._gate.draining or parser.should_upgrade():
