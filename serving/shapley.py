@@ -8,10 +8,10 @@ answer to the background, sum to the answer to x.
 The games are estimated by sampled permutations (Štrumbelj & Kononenko, "Explaining prediction models
 and individual predictions with feature contributions", 2014) in antithetic pairs: each permutation
 comes with its reverse, which makes the estimate exact where no more than two columns interact
-(Mitchell et al., "Sampling permutations for Shapley value estimation", JMLR 2022). The permutations of
-one background row are rotations of each other, so that each column stands early in some and late in
-others. A game of few columns is computed over all subsets instead. Both are unbiased; docs/adr/0006
-holds what was measured and what else was tried.
+(Mitchell et al., "Sampling permutations for Shapley value estimation", JMLR 2022). Up to three pairs of
+a background row are rotations of one permutation, so that a column stands early, in the middle and late.
+A game of few columns is computed over all subsets instead. Both are unbiased; docs/adr/0006 holds what
+was measured and what else was tried.
 """
 
 from __future__ import annotations
@@ -28,6 +28,7 @@ from bundle import Matrix
 
 EVALUATIONS = 6_000  # of the model for one row, before repeated ones are left out; shared by all background rows
 LEAST_ROWS = 20  # of the background, however many columns there are
+TURNS = 3  # of one permutation; two to four do as well, a turn for each column does worse
 
 Floats = npt.NDArray[np.float64]
 Integers = npt.NDArray[np.int64]
@@ -101,7 +102,7 @@ def _plan(differs: Flags, share: float) -> _Plan:
     if not small.all():
         parts.append(_permutations(differs, np.flatnonzero(~small), share))
     if not parts:  # x is equal to every row of the background
-        return _Plan(np.empty(0, dtype=np.int64), np.empty((0, differs.shape[1]), dtype=bool), np.empty((0, 0)))
+        return _empty(np.empty(0, dtype=np.int64), differs.shape[1])
     return _Plan(*map(np.concatenate, zip(*parts, strict=True)))
 
 
@@ -135,12 +136,11 @@ def _permutations(differs: Flags, rows: Integers, share: float) -> _Plan:
     chains = np.repeat(np.arange(len(rows)), counts)  # which of the rows
     size = sizes[chains]
     number = np.arange(len(chains)) - np.repeat(np.cumsum(counts) - counts, counts)  # which chain of the row
-    # as many chains as columns are one round of rotations, then a new permutation is drawn
-    rounds = np.cumsum(number % size == 0) - 1
-    keys = rng.random((rounds[-1] + 1, differs.shape[1]))[rounds]
+    drawn = np.cumsum(number % TURNS == 0) - 1
+    keys = rng.random((drawn[-1] + 1, differs.shape[1]))[drawn]
     keys[~differs[rows][chains]] = 2.0  # columns that do not differ stand behind
     order = keys.argsort(axis=1)
-    shift = number % size * size // np.minimum(size, counts[chains])
+    shift = number % TURNS * size // np.minimum(TURNS, counts[chains])
     steps = np.arange(differs.shape[1])
     inside = steps < size[:, None]
     order = np.take_along_axis(order, np.where(inside, (steps + shift[:, None]) % size[:, None], steps), axis=1)
