@@ -36,7 +36,7 @@ def drawing(number: int, row: Mapping[str, Any], explained: Mapping[str, Any]) -
     bars.add_column(no_wrap=True, justify="right")
     for label, value in lines:
         style = "green" if value > 0 else "red"
-        figure = Text(f"{value:+,.{digits}f}", style)
+        figure = Text(f"{value:+z,.{digits}f}", style)
         bars.add_row(Text(f"  {label}"), Text(_bar(value / longest if longest else 0.0), style), figure)
     title = Text.assemble(
         f"Row {number}: {_printable(explained['output'])} ",
