@@ -19,5 +19,9 @@ class BundleForeign(BundleError):
     """The folder was not written by Homeport, or by a version with another protocol."""
 
 
+class BackgroundMissing(BundleError):
+    """The bundle was written before models were explained: it has no background rows."""
+
+
 class GoldenMismatch(BundleError):
     """The graph, run here, does not give the answers that were recorded when it was written."""

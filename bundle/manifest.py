@@ -16,6 +16,7 @@ MANIFEST_DIGEST = "manifest.sha256"
 MODEL_GRAPH = "model.onnx"
 SCORER_GRAPH = "scorer.onnx"
 GOLDEN = "golden.json"
+BACKGROUND = "background.json"
 
 _HEADLINE = (
     "accuracy",
@@ -163,3 +164,13 @@ class Golden(Record, frozen=True):
     tolerance: float
     rows: tuple[dict[str, Value], ...]
     outputs: tuple[tuple[float, ...], ...]
+
+
+class Background(Record, frozen=True):
+    """Training rows, as `bundle.encoding` encodes them, that explanations compare with.
+
+    Each has the values of the columns in their order, null for NaN; float32 survives JSON unchanged.
+    """
+
+    columns: tuple[str, ...]
+    rows: tuple[tuple[float | None, ...], ...]

@@ -8,9 +8,22 @@ import hashlib
 from pathlib import Path
 
 import msgspec
+import numpy as np
 
-from bundle.errors import BundleCorrupt, BundleForeign
-from bundle.manifest import GOLDEN, MANIFEST, MANIFEST_DIGEST, MODEL_GRAPH, PROTOCOL, SCORER_GRAPH, Golden, Manifest
+from bundle.encoding import Matrix
+from bundle.errors import BackgroundMissing, BundleCorrupt, BundleForeign
+from bundle.manifest import (
+    BACKGROUND,
+    GOLDEN,
+    MANIFEST,
+    MANIFEST_DIGEST,
+    MODEL_GRAPH,
+    PROTOCOL,
+    SCORER_GRAPH,
+    Background,
+    Golden,
+    Manifest,
+)
 
 _REMEDY = (
     "Copy the bundle anew from where it was written, promote another version (see `homeport models list`), "
@@ -81,3 +94,25 @@ def read_golden(folder: Path) -> Golden:
         return msgspec.json.decode(_content(folder, GOLDEN), type=Golden)
     except (msgspec.MsgspecError, UnicodeDecodeError) as error:
         raise BundleForeign(f"{folder / GOLDEN} holds no golden rows: {error}. {_REMEDY}") from error
+
+
+def read_background(folder: Path) -> Matrix:
+    """Read the background rows of a bundle: shape (rows, columns), encoded.
+
+    Raises BackgroundMissing if the bundle was written without them, BundleForeign, BundleCorrupt.
+    """
+    manifest = read_manifest(folder)
+    if BACKGROUND not in manifest.files:
+        raise BackgroundMissing(
+            f"{folder} has no {BACKGROUND}: it was written by a Homeport that explained nothing. "
+            "It can score; to explain its answers, train the model again."
+        )
+    _check(folder, BACKGROUND, manifest.files[BACKGROUND])
+    names = tuple(column.name for column in manifest.columns)
+    try:
+        background = msgspec.json.decode(_content(folder, BACKGROUND), type=Background)
+    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+        raise BundleForeign(f"{folder / BACKGROUND} holds no background rows: {error}. {_REMEDY}") from error
+    if background.columns != names or not background.rows or {len(row) for row in background.rows} != {len(names)}:
+        raise BundleForeign(f"{folder / BACKGROUND} holds no rows of the model's {len(names)} columns. {_REMEDY}")
+    return np.array(background.rows, dtype=np.float32)  # numpy turns None into NaN

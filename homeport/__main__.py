@@ -15,7 +15,7 @@ from rich.progress import Progress
 from bundle import BundleError, Store
 from bundle.manifest import Task
 from homeport import training
-from homeport.endpoint import Endpoint, score_file
+from homeport.endpoint import Endpoint, explain_file, score_file
 from homeport.errors import HomeportError
 from homeport.stack import Stack
 from homeport.up import DEFAULT_STATE, bring_up
@@ -39,6 +39,7 @@ Models = Annotated[Path, typer.Option("--models", envvar="HOMEPORT_MODELS", help
 State = Annotated[Path, typer.Option("--state", envvar="HOMEPORT_STATE", help="Folder of keys, logs and processes.")]
 Host = Annotated[str, typer.Option(envvar="HOMEPORT_SERVING_HOST", help="Address to listen on.")]
 Port = Annotated[int, typer.Option(min=1, max=65535, envvar="HOMEPORT_SERVING_PORT", help="Port to listen on.")]
+Rows = Annotated[str, typer.Argument(help="JSON, JSON lines, CSV or Parquet; - reads JSON from standard input.")]
 Url = Annotated[
     str | None, typer.Option("--url", envvar="HOMEPORT_URL", help="Address; by default the embedded stack's.")
 ]
@@ -132,7 +133,7 @@ def down(state: State = DEFAULT_STATE) -> None:
 
 @app.command()
 def score(
-    file: Annotated[str, typer.Argument(help="JSON, JSON lines, CSV or Parquet; - reads JSON from standard input.")],
+    file: Rows,
     proba: Annotated[bool, typer.Option("--proba", help="Probabilities instead of labels.")] = False,
     url: Url = None,
     key: Key = None,
@@ -152,6 +153,39 @@ def score(
     answers = list(score_file(endpoint, file, "predict_proba" if proba else "predict"))
     answer: Any = answers[0] if len(answers) == 1 else {"result": [row for part in answers for row in part["result"]]}
     print(json.dumps(answer))
+
+
+@app.command()
+def explain(
+    file: Rows,
+    label: Annotated[
+        str | None, typer.Option("--class", help="Explain this class's probability; by default the positive class's.")
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the answer as JSON instead of drawing it.")] = False,
+    url: Url = None,
+    key: Key = None,
+    state: State = DEFAULT_STATE,
+) -> None:
+    """Draw which column moved the answer to each row of a file, and how far (Shapley values).
+
+    Examples:
+    `homeport explain rows.json`
+
+    `homeport explain flowers.csv --class virginica`
+
+    `echo '{"age": 41, "job": "admin."}' | homeport explain - --json`
+
+    """
+    from homeport.explain import drawing
+
+    answers: list[Any] = []
+    for rows, answer in explain_file(_endpoint(url, key, state), file, label):
+        for row, explained in zip(rows, answer["rows"], strict=True):
+            if not as_json:
+                console.print(drawing(len(answers), row, explained), highlight=False)
+            answers.append(explained)
+    if as_json:
+        print(json.dumps({**answer, "rows": answers}))
 
 
 @app.command()

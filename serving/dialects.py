@@ -5,11 +5,15 @@ from __future__ import annotations
 from serving.azure import Azure, AzureStrings
 from serving.errors import NotReady
 from serving.exchange import Dialect, Mounted
+from serving.explain import Explain
 from serving.scorer import Scorer
 from serving.settings import Settings
 
 
 def mount(scorer: Scorer | NotReady, settings: Settings) -> dict[str, Mounted]:
     """The scoring paths of the endpoint."""
-    paths: dict[str, type[Dialect]] = {"/score": AzureStrings if settings.string_results else Azure}
+    paths: dict[str, type[Dialect]] = {
+        "/score": AzureStrings if settings.string_results else Azure,
+        "/explain": Explain,
+    }
     return {path: Mounted(dialect, scorer) for path, dialect in paths.items()}

@@ -60,6 +60,7 @@ class Scorer:
 
     def __init__(self, bundle: Path, max_rows: int | None = None) -> None:
         """Load and check the bundle. Raises BundleError."""
+        self.bundle = bundle
         self.model = Model(bundle)
         self.manifest: Manifest = self.model.manifest
         self.Row = row_type(self.manifest.columns)

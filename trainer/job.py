@@ -15,10 +15,12 @@ import numpy as np
 
 from bundle import Column, Encoder, Manifest, Store, write_bundle
 from bundle.manifest import (
+    BACKGROUND,
     GOLDEN,
     MODEL_GRAPH,
     PROTOCOL,
     SCORER_GRAPH,
+    Background,
     Fingerprint,
     Golden,
     Kind,
@@ -31,7 +33,7 @@ from bundle.manifest import (
 from bundle.model import inference_session
 from trainer.columns import kind_of, matrix, rows
 from trainer.errors import DatasetError, SearchError
-from trainer.explain import drift_baseline, importance
+from trainer.explain import background, drift_baseline, importance
 from trainer.fit import Request, Trained, Watcher, train_once
 from trainer.graph import export_model, export_scorer
 from trainer.guardrails import Finding, Inspected, inspect
@@ -102,12 +104,14 @@ def train(request: Request, store: Store, watcher: Watcher) -> Manifest:
     )
     importances = _importance(request, inspected, trained)
     train_frame = inspected.frame.iloc[trained.train]
+    train_outputs = _train_outputs(inspected, trained)
     files = {
         MODEL_GRAPH: graphs.model,
         SCORER_GRAPH: graphs.scorer,
         GOLDEN: _json(_golden(graphs.scorer, inspected, trained)),
         EXAMPLES: _json(examples),
-        "baseline.json": _json(drift_baseline(train_frame, trained.columns, _train_outputs(inspected, trained))),
+        "baseline.json": _json(drift_baseline(train_frame, trained.columns, train_outputs)),
+        BACKGROUND: msgspec.json.encode(_background(request, inspected, trained, train_outputs)),
         "explanation.json": _json({"metric": trained.metric.name, "method": "permutation", "importance": importances}),
     }
 
@@ -190,6 +194,12 @@ def _golden(scorer: bytes, inspected: Inspected, trained: Trained) -> Golden:
 def _train_outputs(inspected: Inspected, trained: Trained) -> Any:
     given = trained.ensemble.outputs(matrix(inspected.frame.iloc[trained.train], trained.columns))
     return given if inspected.target.classes else given * trained.scale[1] + trained.scale[0]
+
+
+def _background(request: Request, inspected: Inspected, trained: Trained, outputs: Any) -> Background:
+    x = matrix(inspected.frame.iloc[trained.train], trained.columns)
+    chosen = background(x, outputs, request.seed).tolist()  # JSON has no NaN: msgspec writes null
+    return Background(columns=tuple(column.name for column in trained.columns), rows=tuple(map(tuple, chosen)))
 
 
 def _importance(request: Request, inspected: Inspected, trained: Trained) -> dict[str, float]:

@@ -9,7 +9,7 @@ from bundle import BundleCorrupt, BundleError, BundleForeign, BundleNotFound, St
 from bundle.read import verify
 from tests.conftest import MODEL
 
-FILES = ("model.onnx", "scorer.onnx", "golden.json", "manifest.json", "report.html", "baseline.json")
+FILES = ("model.onnx", "scorer.onnx", "golden.json", "manifest.json", "report.html", "baseline.json", "background.json")
 
 
 def copy_version(store: Store, version: str = "1") -> str:
