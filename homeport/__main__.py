@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import sys
 from pathlib import Path
@@ -204,18 +205,18 @@ def bench(
 
     Examples: `homeport bench`, `homeport bench --users 64 --duration 30 --rows 32`
     """
-    from homeport.bench import measure
+    from homeport.bench import measure, scoring_request
     from homeport.load_report import as_png, in_terminal
     from homeport.traffic import drawn_bodies
 
     endpoint = _endpoint(url, key, state)
     bodies = drawn_bodies(endpoint.columns(), rows)
     endpoint.score(json.loads(bodies[0]))  # a key or a row that is refused is said in words
+    requests = itertools.cycle([scoring_request(endpoint.url, endpoint.key, body) for body in bodies])
     with Progress(console=console, transient=True, disable=not console.is_terminal) as progress:
         task = progress.add_task(f"{users} users", total=duration)
         measured = measure(
-            endpoint.url, endpoint.key, bodies, rows, users, duration,
-            lambda passed: progress.update(task, completed=passed),
+            endpoint.url, requests, rows, users, duration, lambda passed: progress.update(task, completed=passed)
         )  # fmt: skip
     console.print(in_terminal(measured))
     as_png(measured, plot)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import ssl
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from time import perf_counter
 from typing import Any, cast
@@ -49,8 +49,8 @@ class Measured:
 class User(asyncio.Protocol):
     """One connection, one request at a time, until it is stopped."""
 
-    def __init__(self, requests: Sequence[bytes], first: int, measured: Measured, started: float) -> None:
-        self._requests, self._next = requests, first
+    def __init__(self, requests: Iterator[bytes], measured: Measured, started: float) -> None:
+        self._requests = requests
         self._measured, self._started = measured, started
         self._parser: Any = None
         self._sent = 0.0
@@ -101,31 +101,35 @@ class User(asyncio.Protocol):
         self._parser = httptools.HttpResponseParser(self)
         self._waiting = True
         self._sent = perf_counter()
-        self._transport.write(self._requests[self._next % len(self._requests)])
-        self._next += 1
+        self._transport.write(next(self._requests))
+
+
+def scoring_request(url: str, key: str, body: bytes) -> bytes:
+    """The bytes of a request to `url`/score."""
+    parts = urlsplit(url)
+    head = (
+        f"POST {parts.path.rstrip('/')}/score HTTP/1.1\r\nHost: {parts.netloc}\r\nContent-Type: application/json\r\n"
+        f"Authorization: Bearer {key}\r\nContent-Length: {len(body)}\r\n\r\n"
+    )
+    return head.encode() + body
 
 
 def measure(
     url: str,
-    key: str,
-    bodies: Sequence[bytes],
+    requests: Iterator[bytes],
     rows: int,
     users: int,
     seconds: float,
     progress: Callable[[float], None] = lambda _: None,
 ) -> Measured:
-    """Load `url`/score for some seconds; `progress` is told how many have passed. Ctrl-C ends it early.
+    """Send requests of `rows` rows each for some seconds; `progress` is told how many have passed.
 
-    Raises EndpointError if nothing answers there.
+    The users take their requests from one endless iterator. Ctrl-C ends it early. Raises EndpointError if
+    nothing answers there.
     """
     measured = Measured(users, rows)
     parts = urlsplit(url)
     port = parts.port or (443 if parts.scheme == "https" else 80)
-    head = (
-        f"POST {parts.path.rstrip('/')}/score HTTP/1.1\r\nHost: {parts.netloc}\r\nContent-Type: application/json\r\n"
-        f"Authorization: Bearer {key}\r\n"
-    )
-    requests = [f"{head}Content-Length: {len(body)}\r\n\r\n".encode() + body for body in bodies]
     context = ssl.create_default_context() if parts.scheme == "https" else None
 
     async def load() -> None:
@@ -136,9 +140,8 @@ def measure(
             while (passed := perf_counter() - started) < seconds:
                 for place, user in enumerate(places):
                     if user is None or user.closed.done():  # a server may close a connection: the user comes back
-                        first = place * len(requests) // users
                         _, places[place] = await loop.create_connection(
-                            lambda first=first: User(requests, first, measured, started),
+                            lambda: User(requests, measured, started),
                             parts.hostname or "", port, ssl=context,
                         )  # fmt: skip
                 progress(passed)

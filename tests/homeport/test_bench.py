@@ -1,5 +1,6 @@
 """`homeport bench` against a server whose manners are known."""
 
+import itertools
 import json
 import socketserver
 import threading
@@ -7,7 +8,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
-from homeport.bench import Measured, measure
+from homeport.bench import Measured, measure, scoring_request
 from homeport.errors import EndpointError
 from homeport.traffic import drawn_bodies, drawn_rows
 from tests.conftest import free_port
@@ -52,10 +53,14 @@ def server():
         thread.join()
 
 
+def requests(url):
+    return itertools.repeat(scoring_request(url, "key", b"{}"))
+
+
 def test_it_counts_what_is_answered_and_what_is_refused(server):
     Handler.count = 0
     told = []
-    measured = measure(server, "key", [b"{}"], 1, 3, 0.5, told.append)
+    measured = measure(server, requests(server), 1, 3, 0.5, told.append)
     assert measured.statuses.total() == Handler.count == len(measured.latencies) == len(measured.finished)
     assert measured.failed == measured.statuses["429"] == Handler.count // 5
     assert all(0 < latency < 10 for latency in measured.latencies)
@@ -70,7 +75,8 @@ def test_a_server_that_hangs_up_is_a_failure():
     with socketserver.ThreadingTCPServer(("127.0.0.1", 0), HangUp) as running:
         thread = threading.Thread(target=running.serve_forever)
         thread.start()
-        measured = measure(f"http://127.0.0.1:{running.server_address[1]}", "key", [b"{}"], 1, 2, 0.3)
+        url = f"http://127.0.0.1:{running.server_address[1]}"
+        measured = measure(url, requests(url), 1, 2, 0.3)
         running.shutdown()
         thread.join()
     assert measured.failed == measured.statuses["connection lost"] > 0
@@ -78,8 +84,9 @@ def test_a_server_that_hangs_up_is_a_failure():
 
 
 def test_nobody_there():
+    url = f"http://127.0.0.1:{free_port()}"
     with pytest.raises(EndpointError, match="homeport up"):
-        measure(f"http://127.0.0.1:{free_port()}", "key", [b"{}"], 1, 2, 0.2)
+        measure(url, requests(url), 1, 2, 0.2)
 
 
 def test_quantiles():
