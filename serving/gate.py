@@ -66,7 +66,7 @@ class Gate:
         self.inline_bytes = min(settings.inline_bytes, settings.max_body_bytes)
         self.draining = False  # the server is about to end: clients should go elsewhere
         self._recognise = keys.recognise
-        self._record = telemetry.record
+        self.telemetry = telemetry
         self._max_body = settings.max_body_bytes
         self._max_seconds = settings.max_seconds
         self._max_concurrency = settings.max_concurrency
@@ -160,7 +160,7 @@ class Gate:
     ) -> Answer:
         """The answer with the headers that all answers have, counted."""
         answer.headers += [*mounted.stamp, (b"x-request-id", request.id), *mounted.dialect.headers(request)]
-        self._record(
+        self.telemetry.record(
             mounted.dialect.name, answer.status, key, mounted.version, answer.rows,
             perf_counter() - started, request.id,
         )  # fmt: skip

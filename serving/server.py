@@ -16,6 +16,7 @@ from serving.settings import Settings
 
 GRACE_SECONDS = 1.0  # for clients on open connections to hear that they should go elsewhere
 DRAIN_SECONDS = 10  # for requests that are under way when the server is told to stop
+SUMMARY_TICKS = 600  # of a tenth of a second
 BACKLOG = 2_048
 
 
@@ -31,6 +32,8 @@ class Server(uvicorn.Server):
         """Called by uvicorn ten times a second."""
         if counter % 10 == 0:
             self._cut_slow_clients()
+            if counter % SUMMARY_TICKS == 0:
+                self._gate.telemetry.summarise()
             if os.getppid() != self._parent:  # it was killed: nobody would stop or replace this worker
                 self.should_exit = True
         return await super().on_tick(counter)
@@ -42,6 +45,7 @@ class Server(uvicorn.Server):
         while self.server_state.connections and monotonic() < end and not self.force_exit:  # noqa: ASYNC110 (uvicorn has no event for it)
             await asyncio.sleep(0.02)
         await super().shutdown(sockets)
+        self._gate.telemetry.summarise()
 
     def _cut_slow_clients(self) -> None:
         now = monotonic()
