@@ -118,7 +118,8 @@ def _cuts(given: dict[str, Any], modes: Array, imputed: Sequence[float] | None) 
         raise _Other
     threshold = np.array(given["nodes_values"], dtype=np.float32)
     strict = (modes == b"BRANCH_LT") | (modes == b"BRANCH_GTE")
-    threshold = np.where(strict, np.nextafter(threshold, np.float32(-np.inf)), threshold)
+    with np.errstate(over="ignore"):  # below the smallest float32 is -inf, where nothing but NaN goes
+        threshold[strict] = np.nextafter(threshold[strict], np.float32(-np.inf))
     swapped = (modes == b"BRANCH_GT") | (modes == b"BRANCH_GTE")
     if imputed is not None:  # a missing value goes where the imputed one goes
         means = np.array(imputed, dtype=np.float32)
