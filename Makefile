@@ -18,7 +18,7 @@ $(BIN)/uv: requirements/build.txt
 	@$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r requirements/build.txt
 	@touch $@
 
-$(VENV)/homeport: $(BIN)/uv requirements/homeport.txt pyproject.toml
+$(VENV)/homeport: $(BIN)/uv requirements/homeport.txt pyproject.toml hatch_build.py bundle/compile.py bundle/forest.c
 	@echo "Installing Homeport (about 1 GB on disk, once) ..."
 	@$(BIN)/uv pip install --quiet --python $(BIN)/python --require-hashes -r requirements/homeport.txt
 	@$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation --editable .

@@ -1,19 +1,28 @@
-"""A verified bundle, ready to score: the float graph in ONNX Runtime behind the encoder."""
+"""A verified bundle, ready to score: its trees in the compiled kernel, or its graph in ONNX Runtime.
+
+The kernel scores only where it agrees with the graph, on this machine and on each load.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+import logging
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import cast
+from typing import Literal, cast
 
 import numpy as np
 import numpy.typing as npt
 import onnxruntime
 
+from bundle.agreement import disagreement, trial_rows
+from bundle.compiled import Compiled, KernelMissing
 from bundle.encoding import Encoder, Matrix
 from bundle.errors import BundleCorrupt, GoldenMismatch
+from bundle.forest import FOREST, read_forest
 from bundle.manifest import GOLDEN, SCORER_GRAPH, Label, Manifest, Value
 from bundle.read import read_golden, verify
+
+log = logging.getLogger("homeport.bundle")
 
 Outputs = npt.NDArray[np.float32] | npt.NDArray[np.float64]
 
@@ -38,25 +47,33 @@ class Model:
     array([[0.93, 0.07]], dtype=float32)
     """
 
-    def __init__(self, folder: Path) -> None:
-        """Verify the files, create the session, replay the golden rows. Raises BundleError."""
+    def __init__(self, folder: Path, compiled: bool = True) -> None:
+        """Verify the files, create the session, replay the golden rows. Raises BundleError.
+
+        With `compiled` the kernel takes over if the bundle has a forest, there is a kernel, and the two
+        agree; `runtime` says which of them scores.
+        """
         self.manifest: Manifest = verify(folder)
         self.names: tuple[str, ...] = tuple(column.name for column in self.manifest.columns)
         self.encode = Encoder(self.manifest.columns)
         try:
-            self._session = inference_session((folder / SCORER_GRAPH).read_bytes())
+            session = inference_session((folder / SCORER_GRAPH).read_bytes())
         except Exception as error:  # the runtime's exceptions have no common base
             raise BundleCorrupt(
                 f"{folder / SCORER_GRAPH} cannot be run by ONNX Runtime {onnxruntime.__version__}: {error}. "
                 "Train the model again with this version of Homeport."
             ) from error
-        self._result = [output.name for output in self._session.get_outputs()]
-        self._replay(folder)
+        result = [output.name for output in session.get_outputs()]
+        self._run: Callable[[Matrix], Outputs] = lambda matrix: session.run(result, {"matrix": matrix})[0]
+        self.runtime: Literal["compiled", "onnxruntime"] = "onnxruntime"
+        golden = self._replay(folder)
+        if compiled and (kernel := self._kernel(folder, golden)):
+            self._run = kernel  # which lets the session go, and its memory
+            self.runtime = "compiled"
 
     def outputs(self, matrix: Matrix) -> Outputs:
         """Probabilities of shape (rows, classes); for regression values of shape (rows, 1)."""
-        outputs: Outputs = self._session.run(self._result, {"matrix": matrix})[0]
-        return outputs
+        return self._run(matrix)
 
     def labels(self, outputs: Outputs) -> list[Label] | list[float]:
         """The most probable class of each row; for regression the value itself."""
@@ -72,9 +89,31 @@ class Model:
         """Rows as mappings → tuples in the order of the columns; absent columns are missing."""
         return [tuple(row.get(name) for name in self.names) for row in rows]
 
-    def _replay(self, folder: Path) -> None:
+    def _kernel(self, folder: Path, golden: Matrix) -> Compiled | None:
+        """The kernel if it may score; otherwise the log says why not."""
+        columns, outputs = self.manifest.columns, len(self.manifest.classes) or 1
+        title = f"Model {self.manifest.name} {self.manifest.version}: "
+        if FOREST not in self.manifest.files:
+            log.info("%sONNX Runtime scores, the bundle has no %s.", title, FOREST)
+            return None
+        forest = read_forest((folder / FOREST).read_bytes(), len(columns), outputs)
+        try:
+            kernel = Compiled(forest, len(columns))
+        except KernelMissing as missing:
+            log.info("%sONNX Runtime scores, there is no compiled kernel: %s.", title, missing)
+            return None
+        tried = np.concatenate([golden, trial_rows(forest, columns)])
+        differs = disagreement(kernel(tried), self._run(tried), float(forest.target[1]))
+        if differs:
+            log.warning("%sONNX Runtime scores, the compiled kernel differs from it %s.", title, differs)
+            return None
+        log.info("%sthe compiled kernel scores.", title)
+        return kernel
+
+    def _replay(self, folder: Path) -> Matrix:
         golden = read_golden(folder)
-        outputs = self.outputs(self.encode(self.tuples(golden.rows)))
+        encoded = self.encode(self.tuples(golden.rows))
+        outputs = self.outputs(encoded)
         difference = np.abs(outputs - np.array(golden.outputs)).max(axis=1)
         worst = int(difference.argmax())
         if not difference[worst] <= golden.tolerance:  # also when it is NaN
@@ -84,3 +123,4 @@ class Model:
                 f"this machine, or use the ONNX Runtime it was written with "
                 f"({self.manifest.training.versions.get('onnxruntime', 'unknown')})."
             )
+        return encoded

@@ -14,6 +14,7 @@ import msgspec
 import numpy as np
 
 from bundle import Column, Encoder, Manifest, Store, write_bundle
+from bundle.forest import FOREST
 from bundle.manifest import (
     BACKGROUND,
     GOLDEN,
@@ -35,6 +36,7 @@ from trainer.columns import kind_of, matrix, rows
 from trainer.errors import DatasetError, SearchError
 from trainer.explain import background, drift_baseline, importance
 from trainer.fit import Request, Trained, Watcher, train_once
+from trainer.forest import export_forest
 from trainer.graph import export_model, export_scorer
 from trainer.guardrails import Finding, Inspected, inspect
 from trainer.parity import Graphs, Reference, gate
@@ -69,10 +71,10 @@ def train(request: Request, store: Store, watcher: Watcher) -> Manifest:
     watcher.stage("Export and parity gate")
     classes = inspected.target.classes
     reference = Reference(trained.ensemble, trained.columns, classes, trained.scale)
-    graphs = Graphs(
-        export_model(trained.ensemble, trained.columns, trained.scale, classes),
-        export_scorer(trained.ensemble, len(trained.columns), trained.scale, classes),
-    )
+    scorer = export_scorer(trained.ensemble, len(trained.columns), trained.scale, classes)
+    weights = [member.weight for member in trained.ensemble.members]
+    forest = export_forest(scorer, weights, len(trained.columns), trained.scale, len(classes))
+    graphs = Graphs(export_model(trained.ensemble, trained.columns, trained.scale, classes), scorer, forest)
     parity = gate(reference, graphs, inspected.frame, request.seed)
 
     watcher.stage("Report and bundle")
@@ -108,6 +110,7 @@ def train(request: Request, store: Store, watcher: Watcher) -> Manifest:
     files = {
         MODEL_GRAPH: graphs.model,
         SCORER_GRAPH: graphs.scorer,
+        **({FOREST: forest.dumps()} if forest else {}),
         GOLDEN: _json(_golden(graphs.scorer, inspected, trained)),
         EXAMPLES: _json(examples),
         "baseline.json": _json(drift_baseline(train_frame, trained.columns, train_outputs)),

@@ -1,4 +1,5 @@
-"""The export gate: both ONNX graphs must answer as the Python estimators do, on rows made to break them.
+"""The export gate: both ONNX graphs, and the compiled kernel where there is one, must answer as the Python
+estimators do, on rows made to break them.
 
 Clean rows are the table's own. Damaged rows have cells emptied or filled with what training never
 saw. Adversarial rows have numbers on, just below and just above the thresholds of the trees, the
@@ -16,7 +17,10 @@ import numpy as np
 import onnx
 import pandas as pd
 
-from bundle import FLOAT32_MAX, Column, Encoder
+from bundle import FLOAT32_MAX, Column, Encoder, Matrix
+from bundle.agreement import TOLERANCE
+from bundle.compiled import Compiled, KernelMissing
+from bundle.forest import Forest, read_forest
 from bundle.manifest import Label, Parity, Value
 from bundle.model import inference_session
 from trainer.columns import matrix, rows
@@ -24,7 +28,6 @@ from trainer.errors import ParityError
 from trainer.metrics import Array
 from trainer.vote import Ensemble
 
-TOLERANCE = 1e-5
 ROWS = 10_000  # at least, of all three kinds together
 CLEAN_ROWS = 10_000
 MADE_ROWS = 4_000  # damaged, and as many adversarial
@@ -50,10 +53,11 @@ _STRANGE = (
 
 
 class Graphs(NamedTuple):
-    """The two serialised graphs of a bundle."""
+    """What a bundle answers from: two serialised graphs, and the forest if the model is one."""
 
     model: bytes
     scorer: bytes
+    forest: Forest | None = None
 
 
 @dataclass(frozen=True)
@@ -88,7 +92,11 @@ def gate(reference: Reference, graphs: Graphs, frame: pd.DataFrame, seed: int) -
     flipped = np.zeros(len(tried), dtype=bool)
     top = np.sort(expected, axis=1)[:, -2:]
     tied = (top[:, -1] - top[:, 0] < TOLERANCE) if reference.classes else np.zeros(len(tried), dtype=bool)
-    for outputs, labels in (_run_scorer(graphs.scorer, sent, reference), _run_model(graphs.model, sent, reference)):
+    encoded = Encoder(columns)([tuple(row.values()) for row in sent])
+    answers = [_run_scorer(graphs.scorer, encoded, reference), _run_model(graphs.model, sent, reference)]
+    if graphs.forest is not None:
+        answers += _run_kernel(graphs.forest, encoded, reference)
+    for outputs, labels in answers:
         gap = np.abs(outputs - expected).max(axis=1) / scale
         difference = np.maximum(difference, np.where(np.isfinite(gap), gap, np.inf))
         if labels is not None:
@@ -121,9 +129,18 @@ def feeds(sent: Sequence[dict[str, Value]], columns: Sequence[Column]) -> dict[s
     return tensors
 
 
-def _run_scorer(graph: bytes, sent: Sequence[dict[str, Value]], reference: Reference) -> tuple[Array, Array | None]:
-    names = [column.name for column in reference.columns]
-    encoded = Encoder(reference.columns)([tuple(row[name] for name in names) for row in sent])
+def _run_kernel(forest: Forest, encoded: Matrix, reference: Reference) -> list[tuple[Array, Array | None]]:
+    """Without a kernel on this machine there is nothing to compare; each load compares again."""
+    forest = read_forest(forest.dumps(), encoded.shape[1], len(reference.classes) or 1)  # as it will be read
+    try:
+        kernel = Compiled(forest, encoded.shape[1])
+    except KernelMissing:
+        return []
+    alone = np.concatenate([kernel(row) for row in encoded[:, np.newaxis]])  # it has a way of its own for few rows
+    return [(outputs, outputs.argmax(axis=1) if reference.classes else None) for outputs in (kernel(encoded), alone)]
+
+
+def _run_scorer(graph: bytes, encoded: Matrix, reference: Reference) -> tuple[Array, Array | None]:
     (outputs,) = inference_session(graph).run(None, {"matrix": encoded})
     return outputs, outputs.argmax(axis=1) if reference.classes else None
 

@@ -1,10 +1,11 @@
 import math
 
 import numpy as np
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bundle import MISSING_WORDS, Column, Encoder
+from bundle import FLOAT32_MAX, MISSING_WORDS, Column, Encoder
 
 
 def column(kind, **options):
@@ -46,3 +47,58 @@ def test_any_row_encodes_to_one_row(rows):
     assert encoded.dtype == np.float32
     assert [row[0] for row in rows] == encoded[:, 0].tolist()
     assert all(not math.isnan(code) for code in encoded[:, 1])
+
+
+def by_definition(columns, rows):
+    """The table of the module, cell by cell."""
+
+    def cell(column, value):
+        if column.kind == "category":
+            if value in column.categories:
+                return column.categories.index(value)
+            return len(column.categories) + (value is None or value in MISSING_WORDS)
+        value = column.fill if value is None else value
+        return np.nan if value is None else value - column.offset
+
+    cells = [[cell(column, value) for column, value in zip(columns, row, strict=True)] for row in rows]
+    return np.array(cells, dtype=np.float64).reshape(len(rows), len(columns)).astype(np.float32)
+
+
+_FLOATS = st.floats(-FLOAT32_MAX, FLOAT32_MAX, allow_nan=False)
+_WORDS = st.text(max_size=3) | st.sampled_from(["red", "green", "NA", "?"])
+_OF_KIND = {
+    "number": (_FLOATS | st.integers(-(2**60), 2**60), {"fill": st.none() | _FLOATS}),
+    "moved": (
+        st.floats(-1e12, 1e12),
+        {"fill": st.none() | st.floats(-1e12, 1e12), "offset": st.floats(-1e12, 1e12)},
+    ),
+    "boolean": (st.booleans(), {"fill": st.sampled_from([None, 0.0, 1.0])}),
+    "category": (_WORDS, {"categories": st.lists(_WORDS, max_size=4, unique=True).map(tuple)}),
+}
+
+
+@st.composite
+def tables(draw):
+    kinds = draw(st.lists(st.sampled_from(sorted(_OF_KIND)), min_size=1, max_size=5))
+    columns = [
+        column("number" if kind == "moved" else kind, **{n: draw(s) for n, s in _OF_KIND[kind][1].items()})
+        for kind in kinds
+    ]
+    row = st.tuples(*(st.none() | _OF_KIND[kind][0] for kind in kinds))
+    return columns, draw(st.lists(row, max_size=8)) * draw(st.sampled_from([1, 10]))
+
+
+@given(tables())
+def test_few_rows_and_many_are_encoded_by_the_table(table):
+    columns, rows = table
+    encode, expected = Encoder(columns), by_definition(columns, rows)
+    assert encode(iter(rows)).tobytes() == expected.tobytes()
+    assert encode(rows).shape == (len(rows), len(columns))
+    assert b"".join(encode([row]).tobytes() for row in rows) == expected.tobytes()
+
+
+@pytest.mark.parametrize("count", [1, 100])
+def test_the_matrix_is_contiguous(count):
+    encoded = Encoder([COLOURS, column("number")])([("red", None)] * count)
+    assert encoded.flags.c_contiguous
+    assert encoded.flags.writeable

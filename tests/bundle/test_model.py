@@ -52,3 +52,72 @@ def test_a_graph_that_cannot_run_is_refused(own_store):
     reseal(folder, "scorer.onnx", b"no graph at all")
     with pytest.raises(BundleCorrupt, match=r"scorer\.onnx cannot be run by ONNX Runtime"):
         Model(folder)
+
+
+def without_forest(folder):
+    """What a bundle was before there was a kernel."""
+    from bundle.read import read_manifest
+
+    (folder / "forest.npz").unlink()
+    manifest = read_manifest(folder)
+    files = {file: digest for file, digest in manifest.files.items() if file != "forest.npz"}
+    text = msgspec.json.encode(msgspec.structs.replace(manifest, files=files))
+    for name, data in (("manifest.json", text), ("manifest.sha256", hashlib.sha256(text).hexdigest().encode())):
+        (folder / name).chmod(0o644)
+        (folder / name).write_bytes(data)
+
+
+def test_the_kernel_scores_and_gives_the_same(shop_bundle, shop_rows, caplog):
+    caplog.set_level("INFO", "homeport.bundle")
+    model, plain = Model(shop_bundle), Model(shop_bundle, compiled=False)
+    assert (model.runtime, plain.runtime) == ("compiled", "onnxruntime")
+    assert caplog.messages == ["Model shop 1: the compiled kernel scores."]
+    encoded = model.encode(model.tuples(shop_rows))
+    fast, slow = model.outputs(encoded), plain.outputs(encoded)
+    assert fast.dtype == slow.dtype
+    np.testing.assert_allclose(fast, slow, atol=1e-6)
+    assert model.labels(fast) == plain.labels(slow)
+
+
+def test_a_bundle_without_a_forest_is_scored_by_onnx_runtime(own_store, caplog):
+    caplog.set_level("INFO", "homeport.bundle")
+    without_forest(own_store.path(MODEL, "1"))
+    assert Model(own_store.path(MODEL, "1")).runtime == "onnxruntime"
+    assert "the bundle has no forest.npz" in caplog.text
+
+
+def test_a_forest_that_disagrees_does_not_score(own_store, caplog):
+    from dataclasses import replace
+
+    from bundle.forest import read_forest
+
+    folder = own_store.path(MODEL, "1")
+    model = Model(folder)
+    forest = read_forest((folder / "forest.npz").read_bytes(), len(model.names), 2)
+    values = forest.values.copy()
+    values[np.argmax(np.abs(values))] += 1
+    reseal(folder, "forest.npz", replace(forest, values=values).dumps())
+    model = Model(folder)
+    assert model.runtime == "onnxruntime"
+    assert "the compiled kernel differs from it by" in caplog.text
+
+
+def test_a_forest_that_is_none_is_refused(own_store):
+    folder = own_store.path(MODEL, "1")
+    reseal(folder, "forest.npz", b"no arrays at all")
+    with pytest.raises(BundleCorrupt, match=r"forest\.npz is no forest of this model"):
+        Model(folder)
+    assert Model(folder, compiled=False).runtime == "onnxruntime"
+
+
+def test_without_a_kernel_onnx_runtime_scores(shop_bundle, monkeypatch, tmp_path, caplog):
+    from bundle import compiled
+
+    caplog.set_level("INFO", "homeport.bundle")
+    monkeypatch.setattr(compiled, "LIBRARY", tmp_path / "libforest.so")
+    compiled._library.cache_clear()
+    try:
+        assert Model(shop_bundle).runtime == "onnxruntime"
+    finally:
+        compiled._library.cache_clear()
+    assert "there is no compiled kernel: it was not compiled: install a C compiler and run `make setup`" in caplog.text
