@@ -93,8 +93,8 @@ def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
 
 def _conditions(results: Results) -> str:
     return (
-        f"{results.machine}, Python {results.python}; model {results.model}; {results.rounds} interleaved rounds, "
-        f"{results.connections} connections, one worker each."
+        f"{results.machine}, load {results.load:.1f} before, Python {results.python}; model {results.model}; "
+        f"{results.rounds} interleaved rounds, {results.connections} connections, one worker each."
     )
 
 

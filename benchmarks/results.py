@@ -52,6 +52,7 @@ class Results(msgspec.Struct):
 
     machine: str
     python: str
+    load: float  # average of the last minute, before: what else the machine was doing
     model: str
     rounds: int
     connections: int

@@ -55,7 +55,7 @@ class Peer:
 
 
 def _tensors(rows: Rows, columns: Sequence[Column]) -> Any:
-    return {"inputs": {column.onnx_name: [[row[column.name]] for row in rows] for column in columns}}
+    return {"inputs": {column.onnx_name: [row[column.name] for row in rows] for column in columns}}
 
 
 def _open_inference(rows: Rows, columns: Sequence[Column]) -> Any:
@@ -134,7 +134,7 @@ PEERS = (
     Peer(
         "mlflow",
         "MLflow, onnx flavour",
-        "`mlflow models serve --env-manager local`, tensors with a signature, answers probabilities too",
+        "`mlflow models serve --env-manager local`, flat tensors with a signature, answers probabilities too",
         (
             *("{bin}/mlflow", "models", "serve", "--model-uri", "{work}/mlflow", "--env-manager", "local"),
             *("--workers", "1", "--host", "127.0.0.1", "--port", "{port}"),

@@ -88,6 +88,7 @@ def run(site: Site, peers: Sequence[Peer], rounds: int, console: Console) -> Res
     results = Results(
         machine=f"{platform.system()} {platform.machine()}, {_processor()}, {os.cpu_count()} cores",
         python=platform.python_version(),
+        load=os.getloadavg()[0],
         model=f"{manifest.name} {manifest.version} ({members})",
         rounds=rounds,
         connections=CONNECTIONS,

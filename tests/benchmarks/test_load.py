@@ -109,7 +109,7 @@ def results(homeport=50.0):
 
     servers = [server("limit", 20, 22, 150), server("homeport", homeport, 230, 6_000), server("azure", 600, 900, 9_900)]
     scaling = [Scaling(1, workers, [9_000.0 * workers], [0.9 * workers], [0.2]) for workers in (1, 2)]
-    return Results("a machine", "3.11", "shop 1", 3, 16, servers, {"Title of automl": "did not start"}, scaling)
+    return Results("a machine", "3.11", 0.25, "shop 1", 3, 16, servers, {"Title of automl": "did not start"}, scaling)
 
 
 def test_the_tables_say_what_was_measured():
@@ -163,7 +163,7 @@ def test_every_way_to_ask_takes_the_answer_apart_again():
     rows = [{"a b": 1, "c": "x"}, {"a b": 2, "c": "y"}]
     bodies = {peer.name: peer.body(rows, columns) for peer in PEERS}
     assert bodies["homeport"] == {"data": rows}
-    assert bodies["mlflow"] == {"inputs": {"a_b": [[1], [2]], "c": [["x"], ["y"]]}}
+    assert bodies["mlflow"] == {"inputs": {"a_b": [1, 2], "c": ["x", "y"]}}
     assert [tensor["datatype"] for tensor in bodies["mlserver"]["inputs"]] == ["FP32", "BYTES"]
     answers = {
         "automl": '{"result": ["no"]}',
