@@ -34,7 +34,7 @@ def markdown(results: Results) -> str:
         _table(["server", "how it was run"], [[s.title, f"{s.settings}; {_versions(s)}"] for s in results.servers]),
         *([_left_out(results.left_out)] if results.left_out else []),
         "\n".join(f"- {text}" for bar in BARS if (text := bar.text(results))),
-        *([_scaling(results.scaling)] if results.scaling else []),
+        *([_scaling(results.scaling, results.cores)] if results.scaling else []),
     ]
     return "\n\n".join(parts)
 
@@ -93,8 +93,8 @@ def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
 
 def _conditions(results: Results) -> str:
     return (
-        f"{results.machine}, load {results.load:.1f} before, Python {results.python}; model {results.model}; "
-        f"{results.rounds} interleaved rounds, {results.connections} connections, one worker each."
+        f"{results.machine}, {results.cores} cores, load {results.load:.1f} before, Python {results.python}; "
+        f"model {results.model}; {results.rounds} interleaved rounds, {results.connections} connections, one worker."
     )
 
 
@@ -127,7 +127,7 @@ def _left_out(why: dict[str, str]) -> str:
     return "\n".join(f"- {title} was left out: {reason}" for title, reason in why.items())
 
 
-def _scaling(scaling: Sequence[Scaling]) -> str:
+def _scaling(scaling: Sequence[Scaling], cores: int) -> str:
     lines = []
     for result in scaling:
         base = next(other for other in scaling if other.rows == result.rows)
@@ -142,7 +142,12 @@ def _scaling(scaling: Sequence[Scaling]) -> str:
             ]
         )
     head = ["rows", "workers", "requests a second", "of one worker", "cores: server", "cores: client"]
-    return "**Two workers of Homeport**, on the same cores as the client:\n\n" + _table(head, lines)
+    text = "**Two workers of Homeport**, on the same cores as the client:\n\n" + _table(head, lines)
+    used = [median(result.server_cores) + median(result.client_cores) for result in scaling if result.workers > 1]
+    if used and min(used) < 0.75 * cores:
+        left = f"{min(used):.1f} of the {cores} cores"
+        text += f"\n\nThese ratios say little: other work left only {left} to the two workers."
+    return text
 
 
 def _rounded(results: Results) -> object:

@@ -51,6 +51,7 @@ class Results(msgspec.Struct):
     """One run of the benchmark."""
 
     machine: str
+    cores: int
     python: str
     load: float  # average of the last minute, before: what else the machine was doing
     model: str

@@ -86,7 +86,8 @@ def run(site: Site, peers: Sequence[Peer], rounds: int, console: Console) -> Res
     manifest = site.manifest
     members = ", ".join(f"{member.learner} {member.weight:g}" for member in manifest.training.members)
     results = Results(
-        machine=f"{platform.system()} {platform.machine()}, {_processor()}, {os.cpu_count()} cores",
+        machine=f"{platform.system()} {platform.machine()}, {_processor()}",
+        cores=os.cpu_count() or 1,
         python=platform.python_version(),
         load=os.getloadavg()[0],
         model=f"{manifest.name} {manifest.version} ({members})",

@@ -109,7 +109,9 @@ def results(homeport=50.0):
 
     servers = [server("limit", 20, 22, 150), server("homeport", homeport, 230, 6_000), server("azure", 600, 900, 9_900)]
     scaling = [Scaling(1, workers, [9_000.0 * workers], [0.9 * workers], [0.2]) for workers in (1, 2)]
-    return Results("a machine", "3.11", 0.25, "shop 1", 3, 16, servers, {"Title of automl": "did not start"}, scaling)
+    return Results(
+        "a machine", 2, "3.11", 0.25, "shop 1", 3, 16, servers, {"Title of automl": "did not start"}, scaling
+    )
 
 
 def test_the_tables_say_what_was_measured():
@@ -120,8 +122,15 @@ def test_the_tables_say_what_was_measured():
     assert "| Title of limit | defaults; thing 1.2 |" in text
     assert "- Title of automl was left out: did not start" in text
     assert "| 1 | 2 | 18,000 (18,000-18,000) | 2.00 × | 1.80 | 0.20 |" in text
+    assert "These ratios say little" not in text
     widths = {line.count("|") for line in text.split("\n\n")[2].splitlines()}
     assert widths == {5}
+
+
+def test_a_busy_machine_is_named():
+    busy = results()
+    busy.scaling[1].server_cores = [0.6]
+    assert "other work left only 0.8 of the 2 cores" in report.markdown(busy)
 
 
 @pytest.mark.parametrize(("homeport", "verdict"), [(46.0, "met"), (46.2, "not met")])
