@@ -52,8 +52,8 @@ check: $(VENV)/dev ## lint, formatting, types, imports
 e2e: $(VENV)/dev $(TABLES)/done ## the heavy tests: the whole way, on real data
 	@$(BIN)/pytest -m e2e
 
-bench: $(VENV)/dev ## the cost of a request beside a server that does nothing
-	@$(BIN)/python -m benchmarks.serving
+bench: $(VENV)/dev ## the cost of a request beside other servers (ten minutes; BENCH=--help)
+	@$(BIN)/python -m benchmarks.serving $(BENCH)
 
 lock: $(BIN)/uv ## resolve requirements/ anew
 	@PATH="$(CURDIR)/$(BIN):$$PATH" requirements/lock

@@ -1,8 +1,8 @@
-"""CPU of one request to `/score` beside a uvicorn application that answers a constant.
+"""What a request to the champion costs, beside other servers with the same model.
 
-Both servers run as processes of their own, at the same time, and are asked in turn. Each round sends
-a fixed number of requests over sixteen connections, the body another one each time; what counts is
-the CPU that the server's process tree has used by then. Run it with `make bench`.
+Each server runs in its own environment (made from its lock at the first run), with one worker. Before
+anything is timed, all its answers are compared with the model's. What counts is the CPU of the
+server's process tree for one request.
 """
 
 from __future__ import annotations
@@ -11,171 +11,193 @@ import argparse
 import json
 import os
 import platform
-import socket
-import statistics
-import subprocess
+import signal
 import sys
 import tempfile
-import time
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
-from importlib.metadata import version
 from pathlib import Path
+from types import FrameType
+from typing import NoReturn, cast
 
-import psutil
-from starlette.types import Receive, Scope, Send
+import platformdirs
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-from bundle import Store
-from bundle.read import read_golden
+from benchmarks import report
+from benchmarks.compare import SIZES, Site, Standing, WrongAnswer, check, measure, standing
+from benchmarks.environments import ROOT, EnvironmentFailed
+from benchmarks.load import CONNECTIONS
+from benchmarks.results import Results
+from benchmarks.roster import HOMEPORT, LIMIT, PEERS, Peer
+from benchmarks.servers import NotStarted
+from benchmarks.workers import SIZES as SCALED
+from benchmarks.workers import WORKERS, scale
+from bundle import BundleError, Store
+from bundle.manifest import Fingerprint, Label
+from bundle.model import Model
 from serving.keys import ensure_keys
+from trainer.columns import rows as as_rows
+from trainer.errors import TableError
+from trainer.table import Table, read_table
 
-REQUESTS = {1: 16_000, 32: 4_000, 1_000: 320}
-BODIES = 64
-CONNECTIONS = 16
+DOCUMENTS = ROOT / "docs" / "benchmarks"
+
+_EXAMPLES = f"""examples:
+  make bench                                                   the default servers; writes docs/benchmarks
+  python -m benchmarks.serving --table sales.csv               a champion trained on a file of your own
+  python -m benchmarks.serving --peers all                     with {", ".join(p.name for p in PEERS if not p.default)}
+  python -m benchmarks.serving --peers azure --rounds 3 --dry  Azure's server alone, printed only
+"""
 
 
-async def constant(_: Scope, receive: Receive, send: Send) -> None:
-    """The limit: reads the body, answers what never changes."""
-    while (await receive()).get("more_body"):
-        pass
-    headers = [(b"content-type", b"application/json"), (b"content-length", b"17")]
-    await send({"type": "http.response.start", "status": 200, "headers": headers})
-    await send({"type": "http.response.body", "body": b'{"result":["no"]}'})
+class Unusable(Exception):
+    """There is nothing to compare; the message says what to do."""
 
 
-@dataclass(frozen=True)
-class Server:
-    """A running server and the head of the requests that it takes."""
+def main() -> int:
+    """Measure, print and write the report."""
+    arguments = _arguments()
+    console = Console(stderr=True)
+    signal.signal(signal.SIGTERM, _stop)  # as Ctrl-C: the servers must end, too
+    try:
+        peers = _chosen(arguments.peers)
+        with tempfile.TemporaryDirectory(prefix="homeport-bench-") as work:
+            site = _site(arguments.models, arguments.table, Path(work))
+            results = run(site, peers, arguments.rounds, console)
+    except KeyboardInterrupt:
+        console.print("Stopped; nothing was written.")
+        return 130
+    except (Unusable, BundleError, TableError, NotStarted, EnvironmentFailed, WrongAnswer) as error:
+        console.print(str(error), style="red", markup=False, highlight=False)
+        return 1
+    print(report.markdown(results))
+    if not arguments.dry:
+        report.write(results, DOCUMENTS)
+    return 0
 
-    name: str
-    port: int
-    process: psutil.Process
-    head: str
 
-    def cpu(self) -> float:
-        """Seconds of CPU of the process tree so far."""
-        tree = [self.process, *self.process.children(recursive=True)]
-        return sum(times.user + times.system for times in (process.cpu_times() for process in tree))
+def run(site: Site, peers: Sequence[Peer], rounds: int, console: Console) -> Results:
+    """Start all servers, check them, measure them, then the two workers.
+
+    A peer that does not start is left out, with the reason; without the limit and Homeport itself
+    there is no result. Raises NotStarted, WrongAnswer.
+    """
+    manifest = site.manifest
+    members = ", ".join(f"{member.learner} {member.weight:g}" for member in manifest.training.members)
+    results = Results(
+        machine=f"{platform.system()} {platform.machine()}, {_processor()}",
+        cores=os.cpu_count() or 1,
+        python=platform.python_version(),
+        load=os.getloadavg()[0],
+        model=f"{manifest.name} {manifest.version} ({members})",
+        rounds=rounds,
+        connections=CONNECTIONS,
+    )
+    steps = len(SIZES) * rounds * len(peers) + len(SCALED) * len(WORKERS) * rounds
+    with _progress(console, steps) as progress:
+
+        def note(text: str) -> None:
+            progress.update(progress.task_ids[0], description=text)
+
+        def advance(text: str) -> None:
+            progress.update(progress.task_ids[0], description=text, advance=1)
+
+        with ExitStack() as stack:
+            targets: list[Standing] = []
+            for peer in peers:
+                try:
+                    targets.append(stack.enter_context(standing(peer, site, note)))
+                except (NotStarted, EnvironmentFailed) as error:
+                    if peer.name in (LIMIT, HOMEPORT):
+                        raise
+                    results.left_out[peer.title] = (str(error).splitlines() or ["no reason given"])[-1]
+                    console.print(f"{peer.title} is left out: {error}", markup=False, highlight=False)
+                    continue
+                note(f"{peer.title}: answers")
+                check(targets[-1], site)
+            results.servers = measure(targets, rounds, advance)
+        results.scaling = scale(site, rounds, note, advance)
+    return results
 
 
 @contextmanager
-def server(name: str, command: Sequence[str], port: int, environment: dict[str, str], head: str) -> Iterator[Server]:
-    """Start a server, wait for its first answer, stop it in the end."""
-    process = subprocess.Popen([sys.executable, *command], env=os.environ | environment, stderr=subprocess.DEVNULL)
-    started = time.perf_counter()
-    try:
-        while True:
-            try:
-                with socket.create_connection(("127.0.0.1", port), timeout=10) as connection:
-                    connection.sendall(b"GET / HTTP/1.1\r\nhost: 127.0.0.1\r\n\r\n")
-                    read_answer(connection)
-                    break
-            except OSError:
-                if process.poll() is not None or time.perf_counter() - started > 30:
-                    raise RuntimeError(f"{name} did not start") from None
-                time.sleep(0.01)
-        first = time.perf_counter() - started
-        own = psutil.Process(process.pid)
-        print(f"{name}: first 200 after {first:.2f} s, {own.memory_info().rss / 1e6:.0f} MB", file=sys.stderr)
-        yield Server(name, port, own, head)
-    finally:
-        process.terminate()
-        process.wait(10)
+def _progress(console: Console, steps: int) -> Iterator[Progress]:
+    columns = TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn()
+    with Progress(*columns, console=console, transient=True) as progress:
+        progress.add_task("", total=steps)
+        yield progress
 
 
-def ask(target: Server, bodies: Sequence[bytes], count: int) -> float:
-    """Send `count` requests over all connections; returns microseconds of the server's CPU for each."""
-    requests = [f"{target.head}content-length: {len(body)}\r\n\r\n".encode() + body for body in bodies]
-    with ExitStack() as stack:
-        connections = [
-            stack.enter_context(socket.create_connection(("127.0.0.1", target.port), timeout=30))
-            for _ in range(CONNECTIONS)
-        ]
-        before = target.cpu()
-        for start in range(0, count, CONNECTIONS):
-            for place, connection in enumerate(connections):
-                connection.sendall(requests[(start + place) % len(requests)])
-            # the last first: a server must not pay for waking this process at each of its answers
-            for connection in reversed(connections):
-                read_answer(connection)
-        return (target.cpu() - before) / (-(-count // CONNECTIONS) * CONNECTIONS) * 1e6
+def _site(models: Path, given: Path | None, work: Path) -> Site:
+    store = Store(models.resolve())
+    names = store.names()
+    if not names:
+        raise Unusable(f"There is no model in {models}. Train one: `make up`, or `homeport train`.")
+    bundle = store.champion_path(names[0])
+    model = Model(bundle)
+    manifest = model.manifest
+    if manifest.regression:
+        raise Unusable(f"{manifest.name} is a regression; the peers are written for classes.")
+    columns = [column.name for column in manifest.columns]
+    table = read_table(given) if given else _table(manifest.fingerprint)
+    if lacking := {*columns, manifest.target} - set(table.frame.columns):
+        raise Unusable(f"{table.source} is not what {manifest.name} was trained on: it has no {sorted(lacking)}.")
+    frame = table.frame[[*columns, manifest.target]].dropna()  # not every server takes null
+    frame.to_csv(work / "table.csv", index=False)
+    needed = max(size * bodies for size, bodies in SIZES.items())
+    rows = as_rows(frame, manifest.columns)
+    rows = (rows * -(-needed // max(1, len(rows))))[:needed]
+    if not rows:
+        raise Unusable(f"{table.source} has no row without missing values.")
+    (work / "rows.json").write_text(json.dumps(rows))
+    outputs = model.outputs(model.encode(model.tuples(rows)))
+    labels = cast("list[Label]", model.labels(outputs))
+    key = ensure_keys(work / "keys.json").primary
+    return Site(store.root, bundle, manifest, work, key, rows, labels, outputs.tolist())
 
 
-def read_answer(connection: socket.socket) -> bytes:
-    """The body of one answer. Raises RuntimeError on any status but 200."""
-    received = b""
-    while b"\r\n\r\n" not in received:
-        received += connection.recv(65536)
-    head, body = received.split(b"\r\n\r\n", 1)
-    if not head.startswith(b"HTTP/1.1 200"):
-        raise RuntimeError(f"refused: {received[:500]!r}")
-    lowered = head.lower()
-    length = int(lowered.split(b"content-length:")[1].split(b"\r\n")[0])
-    while len(body) < length:
-        body += connection.recv(65536)
-    return body
+def _table(fingerprint: Fingerprint) -> Table:
+    """The table that the champion was trained on, if it is the sample or was downloaded."""
+    for folder in (ROOT / "datasets", platformdirs.user_cache_path("homeport")):
+        for path in sorted(folder.glob("*csv*")):
+            table = read_table(path)
+            if table.sha256 == fingerprint.sha256:
+                return table
+    raise Unusable(f"Where is the table that the champion was trained on ({fingerprint.source})? Give it with --table.")
 
 
-def free_port() -> int:
-    """A port that nothing listens on."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+def _chosen(names: str) -> list[Peer]:
+    if names == "all":
+        return list(PEERS)
+    if names == "default":
+        return [peer for peer in PEERS if peer.default]
+    wanted = {LIMIT, HOMEPORT, *names.split(",")}
+    if unknown := wanted - {peer.name for peer in PEERS}:
+        raise Unusable(f"There is no peer {', '.join(sorted(unknown))}; there are {', '.join(p.name for p in PEERS)}.")
+    return [peer for peer in PEERS if peer.name in wanted]
 
 
-def main() -> None:
-    """Measure and print a table."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--models", type=Path, default=Path("models"))
-    parser.add_argument("--rounds", type=int, default=7)
-    arguments = parser.parse_args()
-    store = Store(arguments.models)
-    name = store.names()[0]
-    folder = store.champion_path(name)
-    rows = [dict(row) for row in read_golden(folder).rows]
-    with tempfile.TemporaryDirectory() as temporary:
-        keys = Path(temporary) / "keys.json"
-        authorization = f"authorization: Bearer {ensure_keys(keys).primary}\r\n"
-        head = f"POST /score HTTP/1.1\r\nhost: 127.0.0.1\r\ncontent-type: application/json\r\n{authorization}"
-        ports = free_port(), free_port()
-        environment = {
-            "HOMEPORT_SERVING_MODELS": str(arguments.models),
-            "HOMEPORT_SERVING_MODEL": name,
-            "HOMEPORT_SERVING_KEYS": str(keys),
-            "HOMEPORT_SERVING_PORT": str(ports[1]),
-        }
-        limit_command = ["-m", "uvicorn", "benchmarks.serving:constant", "--port", str(ports[0]), "--no-access-log"]
-        limit_command += ["--loop", "uvloop", "--http", "httptools", "--lifespan", "off", "--log-level", "error"]
-        with (
-            server("uvicorn, a constant", limit_command, ports[0], {}, head) as limit,
-            server("homeport", ["-m", "serving"], ports[1], environment, head) as ours,
-        ):
-            packages = ", ".join(f"{package} {version(package)}" for package in ("onnxruntime", "uvicorn", "fastapi"))
-            print(
-                f"{platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}, {packages}; model"
-            )
-            print(
-                f"{name} {folder.name}; {arguments.rounds} interleaved rounds, µs of CPU a request: median (min-max)\n"
-            )
-            print("| rows | uvicorn, a constant | homeport | ratio of medians | of minima |")
-            print("| --- | --- | --- | --- | --- |")
-            for size, count in REQUESTS.items():
-                bodies = [
-                    json.dumps({"data": [rows[(start + place) % len(rows)] for place in range(size)]}).encode()
-                    for start in range(BODIES if size < 1000 else 8)
-                ]
-                costs: dict[str, list[float]] = {limit.name: [], ours.name: []}
-                for target in (limit, ours):
-                    ask(target, bodies, count // 10)  # warm
-                for _ in range(arguments.rounds):
-                    for target in (limit, ours):
-                        costs[target.name].append(ask(target, bodies, count))
-                cells = [f"{statistics.median(c):,.0f} ({min(c):,.0f}-{max(c):,.0f})" for c in costs.values()]
-                low, high = costs.values()
-                ratios = statistics.median(high) / statistics.median(low), min(high) / min(low)
-                print(f"| {size:,} | {cells[0]} | {cells[1]} | {ratios[0]:.2f} | {ratios[1]:.2f} |")
+def _processor() -> str:
+    information = Path("/proc/cpuinfo")
+    lines = information.read_text().splitlines() if information.is_file() else []
+    return next((line.split(":")[1].strip() for line in lines if line.startswith("model name")), "processor unknown")
+
+
+def _stop(_: int, __: FrameType | None) -> NoReturn:
+    raise KeyboardInterrupt
+
+
+def _arguments() -> argparse.Namespace:
+    formatter = argparse.RawDescriptionHelpFormatter
+    parser = argparse.ArgumentParser(description=__doc__, epilog=_EXAMPLES, formatter_class=formatter)
+    parser.add_argument("--models", type=Path, default=Path("models"), help="folder of the models (default: models)")
+    parser.add_argument("--table", type=Path, help="the champion's table; found by itself if it was downloaded")
+    parser.add_argument("--peers", default="default", help="names separated by commas, 'default' or 'all'")
+    parser.add_argument("--rounds", type=int, default=5, help="interleaved rounds (default: 5)")
+    parser.add_argument("--dry", action="store_true", help="print only, write nothing")
+    return parser.parse_args()
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())
