@@ -52,10 +52,12 @@ def open_inference(gate: Gate, keys: KeyRing) -> APIRouter:
     async def server() -> dict[str, Any]:
         return {"name": "homeport", "version": VERSION, "extensions": oip.EXTENSIONS}
 
+    @router.head("/health/live", include_in_schema=False)
     @router.get("/health/live", summary="Whether the process answers.")
     async def live() -> dict[str, bool]:
         return {"live": True}
 
+    @router.head("/health/ready", include_in_schema=False)
     @router.get("/health/ready", summary="Whether the model is loaded, verified and warm.")
     async def ready() -> JSONResponse:
         reason = unready(gate)
@@ -102,6 +104,7 @@ def mlflow(gate: Gate) -> APIRouter:
     """Health and version, without a key; see `serving.invocations`."""
     router = APIRouter(tags=["mlflow"])
 
+    @router.head("/ping", include_in_schema=False)
     @router.get("/ping", summary="Whether the model is loaded, verified and warm.", response_class=PlainTextResponse)
     @router.get("/health", summary="The same.", response_class=PlainTextResponse)
     async def ping() -> Any:
