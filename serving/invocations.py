@@ -18,6 +18,7 @@ import msgspec
 from bundle import Column
 from serving.errors import InvalidRequest, MediaUnsupported
 from serving.exchange import Answer, Dialect, Request
+from serving.nan import nan_as_null
 from serving.scorer import Method, Scorer, shown
 
 FORMATS = ("dataframe_split", "dataframe_records", "instances", "inputs")
@@ -29,8 +30,6 @@ _CODES = {
     503: "TEMPORARILY_UNAVAILABLE",
     504: "DEADLINE_EXCEEDED",
 }
-# MLflow's client writes missing numbers as NaN, which is no JSON. A string is matched whole, to be left as it is.
-_STRING_OR_NAN = re.compile(rb'"(?:[^"\\]++|\\.)*+"?|NaN', re.DOTALL)
 _NUMBER = re.compile(r"[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?").fullmatch
 _BOOLEANS = {"": None, "true": True, "false": False, "1": True, "0": False}
 
@@ -56,7 +55,7 @@ class Invocations(Dialect):
             records, method = self._from_json(request.body)
         rows = self._scorer.rows(records)
         predictions = self._scorer.score(rows, method, request.deadline)
-        return Answer(msgspec.json.encode({"predictions": predictions}), headers=[], rows=len(rows))
+        return Answer(msgspec.json.encode({"predictions": predictions}), rows=len(rows))
 
     @classmethod
     def refusal(cls, status: int, message: str) -> bytes:
@@ -153,12 +152,7 @@ def _media(declared: bytes) -> str:
 
 def _decoded(body: bytes) -> Any:
     try:
-        try:
-            return msgspec.json.decode(body)
-        except msgspec.DecodeError:
-            if b"NaN" not in body:
-                raise
-            return msgspec.json.decode(_STRING_OR_NAN.sub(lambda m: b"null" if m[0] == b"NaN" else m[0], body))
+        return nan_as_null(msgspec.json.decode, body)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise InvalidRequest(f"The body could not be decoded as JSON: {error}.") from error
 

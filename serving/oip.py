@@ -6,9 +6,9 @@ tensor of shape [rows] or [rows, 1], under its own name or its name in `model.on
 
 | column | datatypes | missing |
 | --- | --- | --- |
-| number | FP64, FP32, FP16 (in binary), INT8 to INT64, UINT8 to UINT64 | null in JSON, NaN in binary |
-| boolean | BOOL; or 0 and 1 in those of numbers, as `model.onnx` has them | null in JSON, NaN in binary |
-| category | BYTES | null in JSON, "" |
+| number | FP64, FP32, FP16 (in binary), INT8 to INT64, UINT8 to UINT64 | null or NaN |
+| boolean | BOOL; or 0 and 1 in those of numbers, as `model.onnx` has them | null or NaN |
+| category | BYTES | null or "" |
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ from bundle import Manifest
 from bundle.model import Outputs
 from serving.errors import InvalidRequest
 from serving.exchange import Answer, Dialect, Request
+from serving.nan import nan_as_null
 from serving.scorer import Scorer, shown
 from serving.tensors import NUMBERS, Tensor, packed
 
@@ -112,7 +113,7 @@ class OpenInference(Dialect):
             answer["id"] = inference.id
         head = msgspec.json.encode(answer)
         if not tail:
-            return Answer(head, headers=[], rows=len(rows))
+            return Answer(head, rows=len(rows))
         length = [(_HEAD_LENGTH, b"%d" % len(head))]
         return Answer(b"".join((head, *tail)), headers=length, media=b"application/octet-stream", rows=len(rows))
 
@@ -134,7 +135,7 @@ class OpenInference(Dialect):
                 )
             length = int(declared)
         try:
-            return self._decode(body[:length]), body[length:]
+            return nan_as_null(self._decode, body[:length]), body[length:]
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
             raise InvalidRequest(f"The body is no inference request in JSON: {error}.") from error
 

@@ -174,6 +174,8 @@ def test_missing_values_in_each_way(endpoint, manifest, complete_row):
     content, headers = binary(manifest, [nothing])
     assert unpacked(endpoint.client.post(INFER, content=content, headers=headers))["probabilities"] == expected
     empty = changed(tensors(manifest, [nothing]), "colour", data=[""])
+    written = json.dumps({"inputs": empty}).replace("null", "NaN").encode()
+    assert unpacked(endpoint.client.post(INFER, content=written))["probabilities"] == expected
     optional = [tensor for tensor in empty if tensor["name"] != "spend.total"]
     assert unpacked(infer(endpoint, optional))["probabilities"] == expected
 
