@@ -1,4 +1,4 @@
-"""An environment for each peer, made from its hashed lock and kept until the lock changes."""
+"""An environment for each peer of benchmarks and tests, made from its hashed lock and kept until the lock changes."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).parent.parent
 LOCKS = ROOT / "requirements" / "peers"
-CACHE = ROOT / ".cache" / "bench"
+CACHE = ROOT / ".cache" / "peers"
 
 _VERSIONS = "import sys; from importlib.metadata import version; print(*map(version, sys.argv[1:]))"
 
@@ -22,7 +22,7 @@ def environment(lock: str | None) -> Path:
     """The folder of the programs of one environment; without a lock that of the project itself.
 
     >>> environment("mlflow")
-    PosixPath('.../.cache/bench/mlflow/bin')
+    PosixPath('.../.cache/peers/mlflow/bin')
     """
     if lock is None:
         return Path(sys.executable).parent

@@ -27,7 +27,7 @@ from pathlib import Path
 import httpx
 import psutil
 
-from benchmarks.serving import free_port
+from benchmarks.load import free_port
 from bundle import Store, write_bundle
 from bundle.read import read_golden
 from homeport.bench import Measured, measure, scoring_request

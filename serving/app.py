@@ -18,7 +18,7 @@ from starlette.middleware.cors import CORSMiddleware
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from bundle import Manifest
-from serving import swagger
+from serving import openapi, routes, swagger
 from serving.gate import Gate
 from serving.keys import KeyRing
 from serving.live import Live
@@ -43,7 +43,9 @@ class Application(FastAPI):
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Dispatch scoring past FastAPI's middleware and routing, which cost more than scoring does."""
-        if scope["type"] == "http" and scope["path"] in self.gate.live.mounted:
+        mounted = self.gate.live.mounted.get(scope["path"]) if scope["type"] == "http" else None
+        if mounted is not None:
+            scope["mounted"] = mounted  # looked up once: a new champion may have other paths
             await self.scoring(scope, receive, send)
         else:
             await super().__call__(scope, receive, send)
@@ -80,12 +82,15 @@ def create_app(settings: Settings | None = None) -> Application:
         app.scoring = CORSMiddleware(app.gate, **cors)
     app.mount("/assets", StaticFiles(directory=ASSETS), name="assets")
     _add_health(app)
+    app.include_router(routes.open_inference(app.gate, keys))
+    app.include_router(routes.mlflow(app.gate))
     _add_description(app)
 
     @app.exception_handler(HTTPException)
-    async def as_message(_: Request, error: HTTPException) -> JSONResponse:
+    async def as_message(request: Request, error: HTTPException) -> JSONResponse:
         message = _METHOD_NOT_ALLOWED if error.status_code == 405 else str(error.detail)
-        return JSONResponse({"message": message}, error.status_code, headers=error.headers)
+        name = "error" if request.url.path.startswith("/v2") else "message"
+        return JSONResponse({name: message}, error.status_code, headers=error.headers)
 
     return app
 
@@ -113,9 +118,9 @@ def _add_health(app: Application) -> None:
     @app.get("/health/ready", tags=["service"], summary="Which model is loaded, verified and warm.")
     async def ready() -> JSONResponse:
         if app.gate.draining:
-            return JSONResponse({"status": "draining", "reason": "The server is being stopped."}, 503)
+            return JSONResponse({"status": "draining", "reason": routes.unready(app.gate)}, 503)
         if not isinstance(live.served, Scorer):
-            return JSONResponse({"status": "not ready", "reason": str(live.served)}, 503)
+            return JSONResponse({"status": "not ready", "reason": routes.unready(app.gate)}, 503)
         manifest = live.served.manifest
         refused = {"refused": live.refused} if live.refused else {}
         return JSONResponse({"status": "ready", "model": manifest.name, "version": manifest.version, **refused})
@@ -151,17 +156,22 @@ def _add_description(app: Application) -> None:
             swagger_ui_parameters={"persistAuthorization": True, "tryItOutEnabled": True},
         )
 
-    def openapi() -> dict[str, Any]:
+    def document() -> dict[str, Any]:
         served = manifest()
         document = get_openapi(
             title=served.name if served else app.title, version=served.version if served else "0", routes=app.routes
         )
         own = swagger.document(served, "3.1", "", "")
         document["info"]["description"] = own["info"]["description"]
-        document["paths"] = {"/score": own["paths"]["/score"], **document["paths"]}
+        document["paths"] = {"/score": own["paths"]["/score"], **openapi.paths(served), **document["paths"]}
+        openapi.name_the_model(document["paths"], served)
         components = document.setdefault("components", {})
         components["securitySchemes"] = swagger.SECURITY_SCHEMES
-        components["schemas"] = {**own["components"]["schemas"], **components.get("schemas", {})}
+        components["schemas"] = {
+            **own["components"]["schemas"],
+            **openapi.schemas(served),
+            **components.get("schemas", {}),
+        }
         return document
 
-    app.openapi = openapi  # type: ignore[method-assign]
+    app.openapi = document  # type: ignore[method-assign]

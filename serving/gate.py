@@ -41,6 +41,7 @@ from serving.telemetry import Telemetry
 log = logging.getLogger("homeport.serving")
 
 MAX_REQUEST_ID = 100
+KEY_WANTED = "Give one of the endpoint's keys in the header 'Authorization: Bearer <key>'."
 THREADS = min(4, os.cpu_count() or 1)
 _STATUS: dict[type[Exception], tuple[int, Headers]] = {
     InvalidRequest: (400, []),
@@ -87,7 +88,7 @@ class Gate:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer any request to the path of a dialect."""
         started = perf_counter()
-        mounted = self.live.mounted[scope["path"]]
+        mounted: Mounted = scope["mounted"]
         headers = dict(scope["headers"])
         request = Request(
             scope["method"], scope["path"], scope["query_string"], headers, request_id(headers),
@@ -128,7 +129,9 @@ class Gate:
             raise MethodNotAllowed("The method is not allowed for the requested URL.")
         key = self._recognise(headers.get(b"authorization", b""))
         if key is None:
-            raise KeyRefused("Give one of the endpoint's keys in the header 'Authorization: Bearer <key>'.")
+            raise KeyRefused(KEY_WANTED)
+        if headers.get(b"content-encoding", b"identity") != b"identity":
+            raise MediaUnsupported("A body in a Content-Encoding is not read here. Send it as it is.")
         return key
 
     @contextmanager

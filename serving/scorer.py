@@ -77,6 +77,13 @@ class Scorer:
             self.complain(values)
             raise
 
+    def admit(self, count: int) -> None:
+        """Raises TooManyRows. For those who read rows from something smaller than the rows are."""
+        if self._max_rows is not None and count > self._max_rows:
+            raise TooManyRows(
+                f"The request has {count:,} rows; the endpoint takes {self._max_rows:,}. Send fewer at a time."
+            )
+
     def outputs(self, rows: Sequence[msgspec.Struct], deadline: float = inf) -> Outputs:
         """Probabilities of shape (rows, classes); for regression values of shape (rows, 1).
 
@@ -91,10 +98,7 @@ class Scorer:
 
     def _outputs(self, rows: Sequence[msgspec.Struct], deadline: float) -> Outputs:
         count = len(rows)
-        if self._max_rows is not None and count > self._max_rows:
-            raise TooManyRows(
-                f"The request has {count:,} rows; the endpoint takes {self._max_rows:,}. Send fewer at a time."
-            )
+        self.admit(count)
         if count <= CHUNK:
             return self.model.outputs(self.model.encode(map(astuple, rows)))
         parts = []
@@ -125,22 +129,20 @@ class Scorer:
         Raises InvalidRequest naming the first wrong row, its column, what was got and what is expected.
         """
         if not isinstance(rows, list):
-            raise InvalidRequest(f"'data' should be a list of rows (objects), got {_shown(rows)}.")
+            raise InvalidRequest(f"'data' should be a list of rows (objects), got {shown(rows)}.")
         columns = {column.name: column for column in self.manifest.columns}
         for number, row in enumerate(rows):
             if not isinstance(row, dict):
-                raise InvalidRequest(f"Row {number} should be an object of column names and values, got {_shown(row)}.")
+                raise InvalidRequest(f"Row {number} should be an object of column names and values, got {shown(row)}.")
             for name in row:
                 if name not in columns:
-                    raise InvalidRequest(
-                        f"Row {number}: unknown column {_shown(name)}. Expected: {', '.join(columns)}."
-                    )
+                    raise InvalidRequest(f"Row {number}: unknown column {shown(name)}. Expected: {', '.join(columns)}.")
             for name, column in columns.items():
                 if name not in row and column.required:
                     raise InvalidRequest(f"Row {number}: column '{name}' is missing. Expected {_expected(column)}.")
                 if not _fits(row.get(name), column):
                     raise InvalidRequest(
-                        f"Row {number}, column '{name}': got {_shown(row[name])}, expected {_expected(column)}."
+                        f"Row {number}, column '{name}': got {shown(row[name])}, expected {_expected(column)}."
                     )
 
 
@@ -153,9 +155,10 @@ def _fits(value: object, column: Column) -> bool:
 
 
 def _expected(column: Column) -> str:
-    return f"{_EXPECTED[column.kind]}, such as {_shown(column.example)}"
+    return f"{_EXPECTED[column.kind]}, such as {shown(column.example)}"
 
 
-def _shown(value: object) -> str:
+def shown(value: object) -> str:
+    """A value as JSON for a message, cut where it is long."""
     text = json.dumps(value)
     return text if len(text) <= 80 else f"{text[:80]}…"

@@ -6,14 +6,13 @@ values of the probability, but not the same, so the two agree less there however
 """
 
 import subprocess
-import sys
 import time
-from pathlib import Path
 
 import numpy as np
 import pytest
 from scipy.stats import spearmanr
 
+from benchmarks.environments import environment
 from bundle import Store
 from bundle.model import Model, inference_session
 from bundle.read import read_background
@@ -31,20 +30,6 @@ from trainer.vote import Ensemble
 pytestmark = pytest.mark.e2e
 
 ROWS = 50
-PEER = ROOT / ".cache" / "peers" / "shap"
-LOCK = ROOT / "requirements" / "peers" / "shap.txt"
-
-
-def peer() -> Path:
-    """The Python of an environment that has shap, made once for each lock."""
-    done = PEER / "done"
-    if not done.exists() or done.read_bytes() != LOCK.read_bytes():
-        uv, python = Path(sys.executable).with_name("uv"), PEER / "bin" / "python"
-        subprocess.run([uv, "venv", "--quiet", "--clear", "--python", sys.executable, PEER], check=True)
-        install = ["pip", "install", "--quiet", "--python", python, "--require-hashes", "-r", LOCK]
-        subprocess.run([uv, *install], check=True)
-        done.write_bytes(LOCK.read_bytes())
-    return PEER / "bin" / "python"
 
 
 @pytest.fixture(scope="module")
@@ -65,7 +50,9 @@ def trained(tmp_path_factory):
     np.savez(folder / "data.npz", background=read_background(bundle), rows=rows)
     for place, member in enumerate(again.ensemble.members):
         member.estimator.estimator.booster_.save_model(folder / f"member{place}.txt")
-    subprocess.run([peer(), ROOT / "tests" / "e2e" / "treeshap.py", folder], check=True, timeout=300)
+    subprocess.run(
+        [environment("shap") / "python", ROOT / "tests" / "e2e" / "treeshap.py", folder], check=True, timeout=300
+    )
     return bundle, again, rows, np.load(folder / "treeshap.npz")
 
 

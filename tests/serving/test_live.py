@@ -10,6 +10,7 @@ import pytest
 from bundle import Store
 from bundle.write import write_bundle
 from tests.conftest import MODEL, Silent, quick, serve, shop_frame, wait_until, write_csv
+from tests.serving.conftest import tensors
 from trainer.job import train
 from trainer.table import read_table
 
@@ -134,3 +135,20 @@ def test_another_model_follows_when_none_is_named(tmp_path, store):
         wait_until(lambda: ready(running)["model"] == "other")
     with serve(tmp_path, store.root, MODEL=MODEL) as running:
         assert ready(running)["model"] == MODEL
+
+
+def test_paths_that_name_a_version_follow_the_champion(tmp_path, store, complete_row):
+    inputs = tensors(store.manifest(MODEL, "1"), [complete_row])
+    with serve(tmp_path, store.root) as running:
+
+        def infer(version):
+            answer = running.client.post(f"/v2/models/{MODEL}/versions/{version}/infer", json={"inputs": inputs})
+            return answer.status_code, answer.json().get("model_version"), answer.json().get("error")
+
+        refused = f"There is no model {MODEL} version {{}} here. Served is {MODEL} version {{}}."
+        assert infer(1) == (200, "1", None)
+        assert infer(2) == (404, None, refused.format(2, 1))
+        store.promote(MODEL, "2")
+        wait_until(lambda: ready(running)["version"] == "2")
+        assert infer(1) == (404, None, refused.format(1, 2))
+        assert infer(2) == (200, "2", None)
