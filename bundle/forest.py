@@ -43,7 +43,7 @@ class Forest:
     others have one for each output.
     """
 
-    threshold: Array  # float32 (nodes,): a value goes left where value <= threshold
+    threshold: Array  # float32 (nodes,): a value goes left where value <= threshold; below +inf
     feature: Array  # int32 (nodes,): the column of the matrix; -1 is a leaf
     missing_left: Array  # bool (nodes,): where NaN goes
     values: Array  # float32 (sum of leaves × width,): tree by tree, leaves from left to right
@@ -138,7 +138,8 @@ def _check(forest: Forest, columns: int, outputs: int) -> None:
     nodes, inner = len(forest.feature), forest.feature >= 0
     _demand(columns <= MAX_COLUMNS and bool((forest.feature < columns).all()), "a node reads beyond the columns")
     _demand(len(forest.threshold) == len(forest.missing_left) == nodes < 2**30, "its nodes are incomplete")
-    _demand(not np.isnan(forest.threshold[inner]).any(), "a threshold is no number")
+    # the kernel takes +inf for a missing value that goes right
+    _demand(bool((forest.threshold[inner] < np.inf).all()), "a threshold is infinite or no number")
     sizes, slots = np.diff(forest.shape.start), len(forest.base)
     _demand(len(forest.slot) == len(forest.width) == len(sizes), "it has another number of trees")
     _demand(int(sizes.max()) <= MAX_NODES, "a tree is too large")

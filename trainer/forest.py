@@ -120,6 +120,7 @@ def _cuts(given: dict[str, Any], modes: Array, imputed: Sequence[float] | None) 
     strict = (modes == b"BRANCH_LT") | (modes == b"BRANCH_GTE")
     with np.errstate(over="ignore"):  # below the smallest float32 is -inf, where nothing but NaN goes
         threshold[strict] = np.nextafter(threshold[strict], np.float32(-np.inf))
+    threshold = np.minimum(threshold, np.finfo(np.float32).max)  # LightGBM's cut between all numbers and NaN is at +inf
     swapped = (modes == b"BRANCH_GT") | (modes == b"BRANCH_GTE")
     if imputed is not None:  # a missing value goes where the imputed one goes
         means = np.array(imputed, dtype=np.float32)

@@ -38,7 +38,8 @@ WRONG = {
         "feature": np.where(np.arange(len(FOREST.feature)) == len(FOREST.feature) - 1, 0, FOREST.feature)
     },
     "nodes are incomplete": {"threshold": FOREST.threshold[:-1]},
-    "is no number": {"threshold": np.full_like(FOREST.threshold, np.nan)},
+    "or no number": {"threshold": np.full_like(FOREST.threshold, np.nan)},
+    "threshold is infinite": {"threshold": np.full_like(FOREST.threshold, np.inf)},
     "'values' is finite": {"values": FOREST.values * np.float32(np.inf)},
     "'base' is finite": {"base": np.array([np.nan])},
     "number of leaf values": {"values": FOREST.values[:-1]},

@@ -87,8 +87,8 @@ def test_a_kernel_that_differs_fails_the_gate():
         gate(reference, graphs, inspected.frame, 0)
 
 
-def stump(mode, transform, **attributes):
-    """One cut at 1.0 on the only column: a score of 1 for one side and of 2 for the other."""
+def stump(mode, transform, threshold=1.0, **attributes):
+    """One cut on the only column: a score of 1 for one side and of 2 for the other."""
     node = helper.make_node(
         "TreeEnsembleClassifier",
         ["matrix"],
@@ -98,7 +98,7 @@ def stump(mode, transform, **attributes):
         nodes_nodeids=[0, 2, 1],
         nodes_featureids=[0, 0, 0],
         nodes_modes=[mode, "LEAF", "LEAF"],
-        nodes_values=[1.0, 0.0, 0.0],
+        nodes_values=[threshold, 0.0, 0.0],
         nodes_truenodeids=[2, 0, 0],
         nodes_falsenodeids=[1, 0, 0],
         post_transform=transform,
@@ -119,13 +119,18 @@ def stump(mode, transform, **attributes):
     return helper.make_model(graph, opset_imports=opsets, ir_version=8).SerializeToString()
 
 
+@pytest.mark.parametrize("threshold", [1.0, np.inf, -np.inf, np.finfo(np.float32).max])
 @pytest.mark.parametrize("tracks", [0, 1])
 @pytest.mark.parametrize("mode", ["BRANCH_LEQ", "BRANCH_LT", "BRANCH_GT", "BRANCH_GTE"])
-def test_each_way_to_compare(mode, tracks):
-    graph = stump(mode, "SOFTMAX", nodes_missing_value_tracks_true=[tracks, 0, 0], base_values=[0.5, 0.0, -0.5])
+def test_each_way_to_compare(mode, tracks, threshold):
+    graph = stump(
+        mode, "SOFTMAX", threshold, nodes_missing_value_tracks_true=[tracks, 0, 0], base_values=[0.5, 0.0, -0.5]
+    )
     forest = export_forest(graph, [1.0], 1, (0.0, 1.0), 3)
-    one = np.float32(1)
-    matrix = np.array([[one], [np.nextafter(one, 0)], [np.nextafter(one, 2)], [np.nan], [0], [3]], dtype=np.float32)
+    one, largest = np.float32(1), np.finfo(np.float32).max
+    matrix = np.array(
+        [[one], [np.nextafter(one, 0)], [np.nextafter(one, 2)], [np.nan], [0], [largest], [-largest]], dtype=np.float32
+    )
     expected = inference_session(graph).run(["probabilities"], {"matrix": matrix})[0]
     np.testing.assert_allclose(Compiled(read_forest(forest.dumps(), 1, 3), 1)(matrix), expected, atol=1e-6)
 
