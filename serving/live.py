@@ -55,7 +55,7 @@ class Live:
             if found != self._tried:
                 self._tried, self._verdict = found, ""
                 try:
-                    self._serve(Scorer(folder, self._settings.max_rows), folder)
+                    self._serve(self._load(folder), folder)
                 except (BundleError, OSError) as error:
                     self._verdict = str(error)
             if self._verdict:
@@ -92,7 +92,11 @@ class Live:
             raise BundleNotFound(f"There is no model in {self._store.root}. Train one with `homeport train`.")
         return self._store.champion_path(names[0])
 
+    def _load(self, folder: Path) -> Scorer:
+        return Scorer(folder, self._settings.max_rows, compiled=self._settings.kernel == "auto")
+
     def _serve(self, scorer: Scorer, folder: Path) -> None:
+        self.refused = ""
         self._put(scorer)
         log.info("serving %s version %s from %s", scorer.manifest.name, scorer.manifest.version, folder)
         del scorer
@@ -115,7 +119,7 @@ class Live:
         self._end_comparison()
         if challenger is not None and challenger.version != version:
             try:
-                other = Scorer(self._store.path(name, challenger.version))
+                other = self._load(self._store.path(name, challenger.version))
                 baseline = read_baseline(self._store.path(name, version))
             except (BundleError, OSError) as error:
                 problem = str(error)

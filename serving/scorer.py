@@ -58,10 +58,10 @@ class Scorer:
     ['no', 'yes']
     """
 
-    def __init__(self, bundle: Path, max_rows: int | None = None) -> None:
-        """Load and check the bundle. Raises BundleError."""
+    def __init__(self, bundle: Path, max_rows: int | None = None, compiled: bool = True) -> None:
+        """Load and check the bundle; `compiled` lets the kernel score where it may. Raises BundleError."""
         self.bundle = bundle
-        self.model = Model(bundle)
+        self.model = Model(bundle, compiled)
         self.manifest: Manifest = self.model.manifest
         self.Row = row_type(self.manifest.columns)
         self._rows: Any = list[self.Row]  # type: ignore[name-defined]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Literal
 
 from pydantic import Field
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -35,6 +36,9 @@ class Settings(BaseSettings):
 
     workers: int = Field(default=1, ge=1)
     """Server processes; one a core is the most that helps."""
+
+    kernel: Literal["auto", "onnxruntime"] = "auto"
+    """What scores: the compiled kernel where there is one and it agrees with ONNX Runtime, or always the latter."""
 
     max_body_bytes: int = Field(default=10_000_000, ge=1)
     """Longest request body; a longer one is answered with 413."""
