@@ -68,7 +68,7 @@ class Gate:
         self.draining = False  # the server is about to end: clients should go elsewhere
         self._recognise = keys.recognise
         self.telemetry = telemetry
-        self._max_body = settings.max_body_bytes
+        self.max_body = settings.max_body_bytes
         self._max_seconds = settings.max_seconds
         self._max_concurrency = settings.max_concurrency
         self._under_way = 0
@@ -101,7 +101,7 @@ class Gate:
             else:
                 key = self._admit(mounted, request)
                 with self._place():
-                    request.body = await _body(receive, headers, self._max_body)
+                    request.body = await _body(receive, headers, self.max_body)
                     if len(request.body) <= self.inline_bytes and mounted.inline:
                         answer = mounted.answer(request)
                     else:

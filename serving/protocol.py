@@ -32,6 +32,7 @@ class Protocol(HttpToolsProtocol):
         self._receive_seconds = receive_seconds
         self._mounted: Mounted | None = None  # set while a request takes the shortcut
         self._parts: list[bytes] = []
+        self._gathers = False  # set while the body of a scoring request goes uvicorn's way
         self._in_head = False
         self._head_bytes = 0
         self._is_old = False  # HTTP/1.0, where a connection that stays open has to be said
@@ -61,12 +62,18 @@ class Protocol(HttpToolsProtocol):
             self._mounted = mounted
             self._parts = []
         else:
+            self._gathers = mounted is not None
             self._hand_over()
 
     def on_body(self, body: bytes) -> None:
         """Keep a part of the body."""
         if self._mounted is not None:
             self._parts.append(body)
+        elif self._gathers and not self.cycle.response_complete:
+            # the gate wants the body whole: to wake it for each part costs more than the copying
+            self.cycle.body += body
+            if len(self.cycle.body) > self._gate.max_body:
+                self.cycle.message_event.set()
         else:
             super().on_body(body)
 
