@@ -75,7 +75,7 @@ def test_a_challenger_is_compared_on_all_workers_and_promotion_takes_it_over(tmp
 
         homeport("models", "promote", MODEL, "2", folder=tmp_path)
         assert store.challenger(MODEL) is None
-        wait_until(lambda: running.anonymous.get("/health/ready").json()["version"] == "2")
+        wait_until(lambda: running.log.read_text().count(f"serving {MODEL} version 2") == 2)
         assert running.client.post("/score", json={"data": shop_rows}).json()["result"] == theirs
 
 
