@@ -40,15 +40,15 @@ FLAT = 0.05
 class Disturbance:
     """What happens to the endpoint while it is loaded, in a thread of its own."""
 
-    def __init__(self, store: Store, name: str, keys: Path, process: psutil.Process, kill: bool) -> None:
-        self._store, self._name, self._keys, self._process = store, name, keys, process
+    def __init__(self, store: Store, name: str, keys: Path, process: psutil.Process, log: Path, kill: bool) -> None:
+        self._store, self._name, self._keys, self._process, self._log = store, name, keys, process, log
         self._kill = kill
         self._end = threading.Event()
         self._thread = threading.Thread(target=self._run)
         self.key = read_keys(keys).primary  # what clients use
         self.promotions = self.rotations = 0
         self.memory: list[float] = []  # MB of all processes, each second
-        self.replaced: list[float] = []  # seconds until a killed worker had a successor
+        self.replaced: list[float] = []  # seconds until the successor of a killed worker had its model
 
     def __enter__(self) -> Disturbance:
         self._thread.start()
@@ -82,9 +82,12 @@ class Disturbance:
         before = {child.pid for child in self._process.children()}
         started = time.monotonic()
         os.kill(min(before), signal.SIGKILL)
-        while len({child.pid for child in self._process.children()} - {min(before)}) < len(before):
+        while not any(f" {pid} INFO homeport.serving: serving" in self._log.read_text() for pid in self._new(before)):
             time.sleep(0.005)
         return time.monotonic() - started
+
+    def _new(self, before: set[int]) -> set[int]:
+        return {child.pid for child in self._process.children()} - before
 
 
 def _pss(process: psutil.Process) -> float:
@@ -110,13 +113,14 @@ def soak(models: Path, minutes: float, users: int, workers: int, kill: bool) -> 
         ensure_keys(keys)
         settings = {"MODELS": store.root, "MODEL": name, "KEYS": keys, "PORT": port, "WORKERS": workers}
         environment = {f"HOMEPORT_SERVING_{key}": str(value) for key, value in settings.items()}
-        process = subprocess.Popen([sys.executable, "-m", "serving"], env=os.environ | environment, stderr=-3)
+        with (folder / "log").open("wb") as log:
+            process = subprocess.Popen([sys.executable, "-m", "serving"], env=os.environ | environment, stderr=log)
         try:
             url = f"http://127.0.0.1:{port}"
             _wait(url)
             rows = [dict(row) for row in read_golden(source).rows]
             bodies = [json.dumps({"data": [row]}).encode() for row in rows]
-            with Disturbance(store, name, keys, psutil.Process(process.pid), kill) as disturbance:
+            with Disturbance(store, name, keys, psutil.Process(process.pid), folder / "log", kill) as disturbance:
                 requests = (scoring_request(url, disturbance.key, body) for body in itertools.cycle(bodies))
                 return measure(url, requests, 1, users, minutes * 60, _progress), disturbance
         finally:

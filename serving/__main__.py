@@ -15,7 +15,7 @@ from serving.workers import Workers
 
 def main() -> int:
     """Start the worker processes and wait for their end."""
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(process)d %(levelname)s %(name)s: %(message)s")
     logging.getLogger("uvicorn.error").setLevel(logging.WARNING)
     try:
         settings = Settings()
