@@ -16,7 +16,7 @@ import socket
 import sys
 from time import monotonic
 
-from serving.errors import AddressRefused
+from serving.errors import AddressRefused, ServingError
 from serving.server import BACKLOG, DRAIN_SECONDS, GRACE_SECONDS, run_worker
 from serving.settings import Settings
 
@@ -35,9 +35,10 @@ class Workers:
         self._settings = settings
         try:
             self._sockets = listeners(settings.host, settings.port, settings.workers)
-        except OSError as error:
+        except (OSError, UnicodeError) as error:  # the latter of a host that is no name
             raise AddressRefused(
-                f"Nothing can listen on {settings.host} port {settings.port}: {error.strerror or error}. Stop what "
+                f"Nothing can listen on {settings.host} port {settings.port}: "
+                f"{getattr(error, 'strerror', None) or error}. Stop what "
                 "does, or choose another port with HOMEPORT_SERVING_PORT."
             ) from error
         self._places: dict[int, int] = {}  # pid → number of its socket
@@ -99,6 +100,8 @@ class Workers:
             signal.pthread_sigmask(signal.SIG_UNBLOCK, _AWAITED)
             run_worker(self._settings, self._sockets[place], parent)
             status = 0
+        except ServingError as error:  # in one line: it comes twice a second
+            log.error("the worker cannot start: %s", error)
         except BaseException:
             log.exception("the worker failed")
         finally:
