@@ -120,6 +120,8 @@ class Workers:
                 self._waiting.add(place)
 
     def _stop(self) -> None:
+        for listener in self._sockets:
+            listener.close()  # who comes after the workers have closed theirs is refused at once
         for pid in self._places:
             os.kill(pid, signal.SIGTERM)
         end = monotonic() + GRACE_SECONDS + DRAIN_SECONDS + 2
