@@ -9,6 +9,7 @@ import logging
 import os
 import secrets
 import sys
+import threading
 from hmac import compare_digest
 from pathlib import Path
 from typing import Literal, get_args
@@ -45,8 +46,10 @@ class KeyRing:
     def __init__(self, path: Path) -> None:
         """Read the file, which is made if there is none. Raises KeysError."""
         self._path = path
-        self._take(ensure_keys(path))
-        self._signature = _signature(path)
+        self._lock = threading.Lock()
+        ensure_keys(path)
+        self._signature = _signature(path)  # before the look at the keys: what changes in between is seen later
+        self._take(read_keys(path))
 
     def recognise(self, authorization: bytes) -> KeyName | None:
         """The name of the key in an `Authorization` header, or None.
@@ -57,19 +60,24 @@ class KeyRing:
         if authorization[:7].lower() != b"bearer ":
             return None
         sent = hashlib.sha256(authorization[7:].strip()).digest()
-        return self._match(sent) or (self._match(sent) if self.refresh() else None)
+        name = self._match(sent)
+        if name is None:
+            self.refresh()  # once more in any case: another thread may have been the first to read the new ones
+            name = self._match(sent)
+        return name
 
     def refresh(self) -> bool:
         """Take the keys over if their file has changed; a damaged file leaves the old ones."""
-        signature = _signature(self._path)
-        if signature == self._signature:
-            return False
-        self._signature = signature
-        try:
-            self._take(read_keys(self._path))
-        except KeysError as error:
-            log.error("the keys stay as they are: %s", error)
-            return False
+        with self._lock:  # who waits here finds the new keys taken, not only seen
+            signature = _signature(self._path)
+            if signature == self._signature:
+                return False
+            self._signature = signature
+            try:
+                self._take(read_keys(self._path))
+            except KeysError as error:
+                log.error("the keys stay as they are: %s", error)
+                return False
         log.info("the keys were read again")
         return True
 
@@ -88,7 +96,7 @@ def _signature(path: Path) -> tuple[int, ...]:
         found = path.stat()
     except OSError:
         return ()
-    return found.st_mtime_ns, found.st_ino, found.st_size
+    return found.st_mtime_ns, found.st_ctime_ns, found.st_ino, found.st_size  # ctime: it may be read from now on
 
 
 def read_keys(path: Path) -> Keys:

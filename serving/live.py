@@ -58,6 +58,8 @@ class Live:
                     self._serve(self._load(folder), folder)
                 except (BundleError, OSError) as error:
                     self._verdict = str(error)
+                    if isinstance(error, OSError) or isinstance(error.__cause__, OSError):
+                        self._tried = None  # what cannot be read may be readable in a moment, as it is
             if self._verdict:
                 raise BundleError(self._verdict)
         except (BundleError, OSError) as error:

@@ -89,11 +89,12 @@ class Scorer:
 
         Raises TooManyRows, and DeadlineExceeded once `time.monotonic()` is past `deadline`.
         """
-        if self.observer is None:
+        observer = self.observer  # one look: the comparison may end meanwhile
+        if observer is None:
             return self._outputs(rows, deadline)
         started = perf_counter()
         outputs = self._outputs(rows, deadline)
-        self.observer(rows, outputs, perf_counter() - started)
+        observer(rows, outputs, perf_counter() - started)
         return outputs
 
     def _outputs(self, rows: Sequence[msgspec.Struct], deadline: float) -> Outputs:

@@ -1,11 +1,15 @@
 import json
+import os
 import stat
+import threading
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
+import serving.keys
 from serving.errors import KeysError
-from serving.keys import KeyRing, Keys, ensure_keys, read_keys
+from serving.keys import KeyRing, Keys, ensure_keys, read_keys, regenerate
+from tests.conftest import serve
 
 
 def test_keys_are_made_once_for_their_owner_alone(tmp_path):
@@ -62,8 +66,6 @@ def test_scoring_needs_a_key(endpoint, authorization):
 
 
 def test_both_keys_open_and_neither_is_logged(tmp_path, shop_store, complete_row):
-    from tests.conftest import serve
-
     with serve(tmp_path, shop_store.root) as running:
         keys = read_keys(tmp_path / "keys.json")
         for key in (keys.primary, keys.secondary):
@@ -78,3 +80,46 @@ def test_both_keys_open_and_neither_is_logged(tmp_path, shop_store, complete_row
 @pytest.mark.parametrize("path", ["/", "/health/live", "/health/ready", "/docs", "/openapi.json", "/swagger.json"])
 def test_health_and_documentation_need_no_key(endpoint, path):
     assert endpoint.anonymous.get(path).status_code == 200
+
+
+def test_a_new_key_is_known_while_another_thread_reads_it(tmp_path, monkeypatch):
+    """Whoever sees that the file has changed waits until its keys are taken."""
+    path = tmp_path / "keys.json"
+    ring = KeyRing(path)
+    new = regenerate(path, "secondary").encode()
+    reading, asked = threading.Event(), threading.Event()
+
+    def slowly(path):
+        reading.set()
+        asked.wait(10)
+        return read_keys(path)
+
+    monkeypatch.setattr(serving.keys, "read_keys", slowly)
+    with ThreadPoolExecutor(2) as pool:
+        refreshed = pool.submit(ring.refresh)
+        assert reading.wait(10)
+        found = pool.submit(ring.recognise, b"Bearer " + new)
+        asked.set()
+        assert refreshed.result(10)
+        assert found.result(10) == "secondary"
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root reads any file")
+def test_keys_that_become_readable_are_read(tmp_path):
+    path = tmp_path / "keys.json"
+    ring = KeyRing(path)
+    new = regenerate(path, "primary").encode()
+    path.chmod(0)
+    assert ring.recognise(b"Bearer " + new) is None
+    path.chmod(0o600)
+    assert ring.recognise(b"Bearer " + new) == "primary"
+
+
+def test_valid_keys_are_never_refused_while_others_are_made(tmp_path, shop_store, complete_row):
+    with serve(tmp_path, shop_store.root, WORKERS="2") as running:
+        path = tmp_path / "keys.json"
+        for _ in range(100):
+            headers = {"Authorization": f"Bearer {regenerate(path, 'secondary')}"}
+            for client in (running.client, running.anonymous):
+                sent = headers if client is running.anonymous else {}
+                assert client.post("/score", json={"data": [complete_row]}, headers=sent).status_code == 200

@@ -213,3 +213,63 @@ def test_requests_in_flight_are_answered_when_it_is_stopped(tmp_path, shop_store
         results = [future.result(30) for future in asking]
         assert all(sent == answered for sent, answered in results), results
         assert running.process.wait(30) == 0
+
+
+def test_what_follows_the_last_chunk_is_bounded_and_is_no_header(narrow, complete_row):
+    body = json.dumps({"data": [complete_row]}).encode()
+    chunked = head(narrow, 0).replace(b"content-length: 0", b"transfer-encoding: chunked")
+    last = b"%x\r\n%b\r\n0\r\n" % (len(body), body)
+    key = f"authorization: {narrow.client.headers['Authorization']}\r\n".encode()
+    with connect(narrow) as connection:
+        connection.sendall(chunked.replace(key, b"connection: close\r\n") + last + key + b"\r\n")
+        assert read_all(connection).startswith(b"HTTP/1.1 401")
+    with connect(narrow) as connection:
+        connection.sendall(chunked + last)
+        with pytest.raises(ConnectionError):
+            send_for_ever(connection, b"x-filler: " + b"a" * 10_000 + b"\r\n")
+
+
+@pytest.mark.parametrize("count", [1, 40])
+def test_an_offer_to_upgrade_is_ignored(narrow, complete_row, count):
+    """Java's client offers HTTP/2 so. The body is read as a body, never as the next request."""
+    body = json.dumps({"data": [complete_row] * count}).encode()
+    expected = narrow.client.post("/score", content=body, headers={"Content-Type": "application/json"}).content
+    offer = head(narrow, len(body), "connection: Upgrade, HTTP2-Settings", "upgrade: h2c") + body
+    closing = head(narrow, len(body), "connection: close") + body
+    for cut in (30, offer.index(b"\r\n\r\n") + 4, len(offer) - 5, len(offer)):
+        with connect(narrow) as connection:
+            connection.sendall(offer[:cut])
+            connection.sendall(offer[cut:] + offer + closing)
+            answer = read_all(connection)
+        assert answer.count(b"HTTP/1.1 200") == answer.count(expected) == 3, (cut, answer)
+    with connect(narrow) as connection:
+        connection.sendall(b"CONNECT /score HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n")
+        assert connection.recv(65536).startswith(b"HTTP/1.1 4")
+
+
+@pytest.mark.parametrize(
+    "second", [b"no HTTP\r\n\r\n", b"GET / HTTP/1.1\r\nx: ", b"GET / HT"], ids=["bad", "long", "slow"]
+)
+def test_an_error_is_never_sent_in_place_of_the_answer_before(narrow, second):
+    """The body under way waits for the rest, so nothing is answered before the second request is refused."""
+    body = b" " * 90_000
+    with connect(narrow) as connection:
+        connection.sendall(head(narrow, len(body)) + body + second)
+        if second.endswith(b": "):
+            with pytest.raises(ConnectionError):
+                send_for_ever(connection, b"a" * 10_000)
+            return
+        answer = read_all(connection)
+    assert answer.count(b"HTTP/1.1") <= 2
+    assert not answer or (answer.startswith(b"HTTP/1.1 400") and b"POST body is empty" in answer)
+
+
+def test_a_long_body_that_ends_with_the_start_of_the_next_head_is_no_long_head(narrow, complete_row):
+    body = json.dumps({"data": [complete_row] * 40}).encode().ljust(90_000)
+    closing = head(narrow, len(body), "connection: close") + body
+    with connect(narrow) as connection:
+        connection.sendall(head(narrow, len(body)) + body + closing[:30])
+        answer = connection.recv(65536)
+        connection.sendall(closing[30:])
+        answer += read_all(connection)
+    assert answer.count(b"HTTP/1.1 200") == 2

@@ -1,5 +1,6 @@
 """A new champion takes over while requests go on; a bad one does not."""
 
+import os
 import shutil
 import threading
 
@@ -152,3 +153,18 @@ def test_paths_that_name_a_version_follow_the_champion(tmp_path, store, complete
         wait_until(lambda: ready(running)["version"] == "2")
         assert infer(1) == (404, None, refused.format(1, 2))
         assert infer(2) == (200, "2", None)
+
+
+def test_a_file_that_becomes_readable_is_read(tmp_path, own_store, complete_row):
+    """It looks as before by name and time, as after a change of its mode, or when files can be opened again."""
+    graph = own_store.champion_path(MODEL) / "scorer.onnx"
+    written = graph.stat().st_mtime_ns
+    kept = graph.rename(tmp_path / "kept.onnx")
+    graph.mkdir()
+    os.utime(graph, ns=(written, written))
+    with serve(tmp_path, own_store.root) as running:
+        assert "cannot be read" in running.anonymous.get("/health/ready").json()["reason"]
+        graph.rmdir()
+        kept.rename(graph)
+        wait_until(lambda: running.anonymous.get("/health/ready").status_code == 200)
+        assert running.client.post("/score", json={"data": [complete_row]}).status_code == 200

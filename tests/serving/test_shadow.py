@@ -8,6 +8,7 @@ import msgspec
 import pytest
 
 from bundle import BundleError, BundleNotFound, Store
+from serving.scorer import Scorer
 from serving.shadow import BOUNDS, Comparison, quantile, read_comparison
 from tests.conftest import MODEL, Silent, quick, serve, shop_frame, wait_until, write_csv
 from tests.homeport.test_commands import homeport
@@ -106,6 +107,22 @@ def test_a_challenger_with_other_columns_is_counted_as_failing(tmp_path, store, 
 
         wait_until(failed)
         assert "years" in read_comparison(tmp_path / "shadow", MODEL, "1", "3").reason
+
+
+def test_a_comparison_may_end_while_a_request_is_scored(shop_store, complete_row):
+    scorer = Scorer(shop_store.champion_path(MODEL))
+    offered = []
+
+    class Ending(list):
+        """Rows whose scoring ends the comparison."""
+
+        def __iter__(self):
+            scorer.observer = None
+            return super().__iter__()
+
+    scorer.observer = lambda *offer: offered.append(offer)
+    assert scorer.score(Ending(scorer.rows([complete_row])), "predict")
+    assert len(offered) == 1
 
 
 def test_what_the_store_says_of_challengers(store, tmp_path):

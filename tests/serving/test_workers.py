@@ -10,7 +10,9 @@ import time
 import psutil
 import pytest
 
-from serving.workers import listeners
+from serving.errors import AddressRefused
+from serving.settings import Settings
+from serving.workers import Workers, listeners
 from tests.conftest import ROOT, free_port, serve, wait_until
 
 
@@ -93,3 +95,22 @@ def test_ctrl_c_ends_it_quietly(tmp_path, shop_store):
         running.process.send_signal(signal.SIGINT)
         assert running.process.wait(20) == 0
         assert "Traceback" not in running.log.read_text()
+
+
+def test_a_host_that_is_no_name_is_said_in_one_line():
+    for host in ("a..b", "a" * 300):
+        with pytest.raises(AddressRefused, match="port 1"):
+            Workers(Settings(host=host, port=1))
+
+
+def test_a_worker_that_cannot_start_says_why_in_a_line_and_is_back_when_it_can(tmp_path, shop_store, complete_row):
+    with serve(tmp_path, shop_store.root) as running:
+        keys = tmp_path / "keys.json"
+        content = keys.read_bytes()
+        keys.write_text("{")
+        for pid in workers(running):
+            os.kill(pid, signal.SIGKILL)
+        wait_until(lambda: running.log.read_text().count("cannot start") >= 2)
+        assert "Traceback" not in running.log.read_text()
+        keys.write_bytes(content)
+        assert running.client.post("/score", json={"data": [complete_row]}).status_code == 200
