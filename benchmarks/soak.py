@@ -10,6 +10,7 @@ a key every 7 s (clients use the other one), and looks at the memory of all proc
 from __future__ import annotations
 
 import argparse
+import contextlib
 import itertools
 import json
 import os
@@ -110,7 +111,7 @@ def soak(models: Path, minutes: float, users: int, workers: int, kill: bool) -> 
         ensure_keys(keys)
         settings = {"MODELS": store.root, "MODEL": name, "KEYS": keys, "PORT": port, "WORKERS": workers}
         environment = {f"HOMEPORT_SERVING_{key}": str(value) for key, value in settings.items()}
-        process = subprocess.Popen([sys.executable, "-m", "serving"], env=os.environ | environment, stderr=-3)
+        process = subprocess.Popen([sys.executable, "-m", "serving"], env=os.environ | environment, stderr=subprocess.DEVNULL)
         try:
             url = f"http://127.0.0.1:{port}"
             _wait(url)
@@ -127,12 +128,11 @@ def soak(models: Path, minutes: float, users: int, workers: int, kill: bool) -> 
 def _wait(url: str) -> None:
     deadline = time.monotonic() + 30
     while True:
-        try:
+        with contextlib.suppress(httpx.TransportError):
             if httpx.get(f"{url}/health/ready", trust_env=False).status_code == 200:
                 return
-        except httpx.TransportError:
-            if time.monotonic() > deadline:
-                raise
+        if time.monotonic() > deadline:
+            raise TimeoutError(f"{url} did not become ready")
         time.sleep(0.05)
 
 

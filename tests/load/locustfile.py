@@ -1,5 +1,6 @@
 """Locust's users of the endpoint: single rows, batches, and now and then a wrong key or a wrong row.
 
+    .venv/bin/uv pip install -r requirements/load.txt
     .venv/bin/locust -f tests/load/locustfile.py --host http://127.0.0.1:8000
 
 opens Locust's page on port 8089. The key comes from HOMEPORT_KEY, or from the embedded stack's file.
