@@ -111,7 +111,9 @@ def soak(models: Path, minutes: float, users: int, workers: int, kill: bool) -> 
         ensure_keys(keys)
         settings = {"MODELS": store.root, "MODEL": name, "KEYS": keys, "PORT": port, "WORKERS": workers}
         environment = {f"HOMEPORT_SERVING_{key}": str(value) for key, value in settings.items()}
-        process = subprocess.Popen([sys.executable, "-m", "serving"], env=os.environ | environment, stderr=subprocess.DEVNULL)
+        process = subprocess.Popen(
+            [sys.executable, "-m", "serving"], env=os.environ | environment, stderr=subprocess.DEVNULL
+        )
         try:
             url = f"http://127.0.0.1:{port}"
             _wait(url)
