@@ -1,5 +1,7 @@
 """The client: plain sockets, so that it costs little beside the servers that it asks.
 
+`homeport.bench` measures latency, and has an event loop; here only the server's CPU counts.
+
 While one half of its connections is read and sent to again, the server has the requests of the other.
 The answers of a half are read the last first: a server must not pay for waking the client at each of
 its answers. One that closes each connection is read in order, as it waits for the client to close, too.

@@ -10,6 +10,7 @@ a key every 7 s (clients use the other one), and looks at the memory of all proc
 from __future__ import annotations
 
 import argparse
+import contextlib
 import itertools
 import json
 import os
@@ -131,12 +132,11 @@ def soak(models: Path, minutes: float, users: int, workers: int, kill: bool) -> 
 def _wait(url: str) -> None:
     deadline = time.monotonic() + 30
     while True:
-        try:
+        with contextlib.suppress(httpx.TransportError):
             if httpx.get(f"{url}/health/ready", trust_env=False).status_code == 200:
                 return
-        except httpx.TransportError:
-            if time.monotonic() > deadline:
-                raise
+        if time.monotonic() > deadline:
+            raise TimeoutError(f"{url} did not become ready")
         time.sleep(0.05)
 
 

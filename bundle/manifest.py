@@ -16,6 +16,7 @@ MANIFEST_DIGEST = "manifest.sha256"
 MODEL_GRAPH = "model.onnx"
 SCORER_GRAPH = "scorer.onnx"
 GOLDEN = "golden.json"
+BASELINE = "baseline.json"
 BACKGROUND = "background.json"
 
 _HEADLINE = (

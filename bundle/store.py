@@ -125,10 +125,15 @@ class Store:
     def champion_path(self, name: str) -> Path:
         """The champion's folder. Raises BundleNotFound if there is none."""
         champion = self.champion(name)
+        if champion is None and not self.versions(name):
+            known = ", ".join(sorted(self.names())) or "none"
+            raise BundleNotFound(
+                f"There is no model '{name}' in {self.root} (there: {known}). Train it with `homeport train`."
+            )
         if champion is None:
             raise BundleNotFound(
-                f"Model '{name}' has no champion in {self.root}. Train one with `homeport train`, "
-                f"or choose one with `homeport models promote {name} VERSION`."
+                f"Model '{name}' has no champion in {self.root}. "
+                f"Choose one: `homeport models promote {name} VERSION` (there: {', '.join(self.versions(name))})."
             )
         return self.path(name, champion.version)
 
@@ -163,8 +168,10 @@ class Store:
             raise BundleError(f"A share of {share} of the traffic makes no sense: give one above 0 and up to 1.")
         verify(self.path(name, version))
         champion = self.champion(name)
-        if champion is None or champion.version == version:
-            raise BundleError(f"{name} {version} is the champion itself or has none: promote another version first.")
+        if champion is None:
+            raise BundleError(f"{name} has no champion to compare {version} with: promote a version first.")
+        if champion.version == version:
+            raise BundleError(f"{name} {version} is the champion itself: choose another version.")
         self._point(name, CHALLENGER, Challenger(version=version, share=share))
 
     def dismiss(self, name: str) -> bool:

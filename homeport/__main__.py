@@ -40,7 +40,9 @@ Models = Annotated[Path, typer.Option("--models", envvar="HOMEPORT_MODELS", help
 State = Annotated[Path, typer.Option("--state", envvar="HOMEPORT_STATE", help="Folder of keys, logs and processes.")]
 Host = Annotated[str, typer.Option(envvar="HOMEPORT_SERVING_HOST", help="Address to listen on.")]
 Port = Annotated[int, typer.Option(min=1, max=65535, envvar="HOMEPORT_SERVING_PORT", help="Port to listen on.")]
-Rows = Annotated[str, typer.Argument(help="JSON, JSON lines, CSV or Parquet; - reads JSON from standard input.")]
+Rows = Annotated[
+    str, typer.Argument(help="JSON, JSON lines, CSV or Parquet; - reads JSON from standard input.", metavar="FILE")
+]
 Url = Annotated[
     str | None, typer.Option("--url", envvar="HOMEPORT_URL", help="Address; by default the embedded stack's.")
 ]
@@ -56,7 +58,9 @@ console = Console()
 
 @app.command()
 def train(
-    table: Annotated[str, typer.Argument(help="A CSV or Parquet file, a data-set file (.toml), or the name of one.")],
+    table: Annotated[
+        str, typer.Argument(help="A CSV or Parquet file, a data-set file (.toml), or the name of one.", metavar="TABLE")
+    ],
     file: Annotated[str | None, typer.Option(help="Use this file for the data set, instead of a download.")] = None,
     target: Annotated[str | None, typer.Option("--target", "-t", help="Column to predict.")] = None,
     name: Annotated[str | None, typer.Option(help="Name of the model; by default the table's.")] = None,
@@ -160,7 +164,7 @@ def score(
 def explain(
     file: Rows,
     label: Annotated[
-        str | None, typer.Option("--class", help="Explain this class's probability; by default the positive class's.")
+        str | None, typer.Option("--class", help="Explain this class's probability; by default the positive one's.")
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the answer as JSON instead of drawing it.")] = False,
     url: Url = None,
@@ -194,7 +198,7 @@ def bench(
     users: Annotated[int, typer.Option(min=1, max=1000, help="Connections, each with one request at a time.")] = 16,
     duration: Annotated[float, typer.Option(min=0.1, max=3600, help="Seconds.")] = 10.0,
     rows: Annotated[int, typer.Option(min=1, help="Rows of a request.")] = 1,
-    plot: Annotated[Path, typer.Option(help="Where the plot goes.")] = DEFAULT_STATE / "bench.png",
+    plot: Annotated[Path | None, typer.Option(help="Where the plot goes; by default bench.png in --state.")] = None,
     url: Url = None,
     key: Key = None,
     state: State = DEFAULT_STATE,
@@ -219,8 +223,10 @@ def bench(
             endpoint.url, requests, rows, users, duration, lambda passed: progress.update(task, completed=passed)
         )  # fmt: skip
     console.print(in_terminal(measured))
-    as_png(measured, plot)
-    console.print(f"Plot: {plot}")
+    if measured.latencies:
+        plot = plot or state / "bench.png"
+        as_png(measured, plot)
+        console.print(f"Plot: {plot}")
 
 
 def _endpoint(url: str | None, key: str | None, state: Path) -> Endpoint:
@@ -245,7 +251,7 @@ def models_list(models: Models = DEFAULT_MODELS) -> None:
 @models.command("show")
 def models_show(
     name: ModelName,
-    version: Annotated[str | None, typer.Argument(help="By default the champion.")] = None,
+    version: Annotated[str | None, typer.Argument(help="By default the champion.", metavar="VERSION")] = None,
     models: Models = DEFAULT_MODELS,
 ) -> None:
     """Show what is known of a model: metrics, columns, parity, data, search."""
@@ -258,7 +264,9 @@ def models_show(
 
 @models.command("promote")
 def models_promote(
-    name: ModelName, version: Annotated[str, typer.Argument(help="The version.")], models: Models = DEFAULT_MODELS
+    name: ModelName,
+    version: Annotated[str, typer.Argument(help="The version.", metavar="VERSION")],
+    models: Models = DEFAULT_MODELS,
 ) -> None:
     """Make a version the champion, once its files are verified."""
     Store(models).promote(name, version)
@@ -269,13 +277,17 @@ def models_promote(
 def models_rollback(name: ModelName, models: Models = DEFAULT_MODELS) -> None:
     """Return to the champion before this one."""
     version = Store(models).rollback(name)
-    console.print(f"{name} {version} is the champion again. An endpoint that serves {name} takes it over in a second.")
+    console.print(
+        f"{name} {version} is the champion again. An endpoint that serves {name} takes it over within a second."
+    )
 
 
 @models.command("shadow")
 def models_shadow(
     name: ModelName,
-    version: Annotated[str | None, typer.Argument(help="The challenger; without it the report is shown.")] = None,
+    version: Annotated[
+        str | None, typer.Argument(help="The challenger; without it the report is shown.", metavar="VERSION")
+    ] = None,
     share: Annotated[float, typer.Option(min=0, max=1, help="Share of the requests that it scores too.")] = 0.1,
     stop: Annotated[bool, typer.Option("--stop", help="Let the challenger go.")] = False,
     models: Models = DEFAULT_MODELS,
@@ -297,7 +309,7 @@ def models_shadow(
 
     store = Store(models)
     if stop:
-        console.print("It is gone." if store.dismiss(name) else "There was no challenger.")
+        console.print(f"{name} has no challenger any more." if store.dismiss(name) else f"{name} had no challenger.")
     elif version is not None:
         store.challenge(name, version, share)
         console.print(

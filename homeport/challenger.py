@@ -18,17 +18,15 @@ DRIFTS = 5
 
 def report(store: Store, name: str, folder: Path) -> RenderableType:
     """The comparison so far. Raises BundleNotFound, ServingError if there is none."""
-    champion, challenger = store.champion(name), store.challenger(name)
-    if champion is None or challenger is None:
+    champion, challenger = store.champion_path(name).name, store.challenger(name)
+    if challenger is None:
         raise BundleNotFound(f"{name} has no challenger. Choose one: `homeport models shadow {name} VERSION`.")
-    found = read_comparison(folder, name, champion.version, challenger.version)
-    table = Table("", f"champion {champion.version}", f"challenger {challenger.version}", box=None)
+    found = read_comparison(folder, name, champion, challenger.version)
+    table = Table("", f"champion {champion}", f"challenger {challenger.version}", box=None)
     for label, share in (("median", 0.5), ("95 %", 0.95), ("99 %", 0.99)):
         times = (quantile(counts, share) for counts in (found.champion_seconds, found.challenger_seconds))
         table.add_row(f"latency, {label}", *(f"{seconds * 1e6:,.0f} µs" for seconds in times))
-    return Group(
-        f"{name}: {_summary(found, store.manifest(name, champion.version).regression)}", table, _drift(store, found)
-    )
+    return Group(f"{name}: {_summary(found, store.manifest(name, champion).regression)}", table, _drift(store, found))
 
 
 def _summary(found: Comparison, regression: bool) -> str:

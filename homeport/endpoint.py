@@ -126,7 +126,9 @@ def table_rows(path: Path, columns: dict[str, Any]) -> list[dict[str, Any]]:
 def _read_json(file: str) -> Any:
     try:
         text = sys.stdin.read() if file == "-" else Path(file).read_text()
-    except (OSError, UnicodeDecodeError) as error:
+    except OSError as error:
+        raise EndpointError(f"{file} cannot be read: {error.strerror}.") from error
+    except UnicodeDecodeError as error:
         raise EndpointError(f"{file} cannot be read: {error}.") from error
     if not text.strip():
         raise EndpointError(f"{'Standard input' if file == '-' else file} is empty: give rows as JSON.")

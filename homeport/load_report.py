@@ -56,7 +56,10 @@ def _histogram(measured: Measured) -> RenderableType:
 
 
 def as_png(measured: Measured, path: Path) -> None:
-    """Percentiles of the latency, and throughput and latency over time. Replaces the file as a whole."""
+    """Percentiles of the latency, and throughput and latency over time; needs an answer at least.
+
+    Replaces the file as a whole.
+    """
     import matplotlib as mpl
 
     mpl.use("Agg")
@@ -72,6 +75,7 @@ def as_png(measured: Measured, path: Path) -> None:
     ticks = [share for share in (0.5, 0.9, 0.99, 0.999, 0.9999) if 1 / (1 - share) <= len(ordered)]
     left.set_xticks([1 / (1 - share) for share in ticks], [f"{share * 100:g} %" for share in ticks])
     left.minorticks_off()
+    left.yaxis.set_major_formatter("{x:g}")
     left.grid(alpha=0.3)
     bins = np.arange(0, max(finished.max(), 1) + 1e-9, 1.0)
     per_second, _ = (
@@ -89,8 +93,8 @@ def as_png(measured: Measured, path: Path) -> None:
     ]
     other = right.twinx()
     other.plot(np.arange(len(whole)) + 0.5, tails, color="tab:red", marker=".")
-    other.set_ylabel("99 % of the latency, ms", color="tab:red")
-    other.set_ylim(bottom=0)
+    other.set_ylabel("99th percentile of the latency, ms", color="tab:red")
+    other.set_ylim(0, 1.2 * np.nanmax(tails))
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}")
     figure.savefig(temporary, format="png", dpi=120)

@@ -22,6 +22,7 @@ from bundle.store import replace_file
 from homeport.errors import StackError
 
 READY_SECONDS = 30.0
+ORPHAN_SECONDS = 3.0  # workers whose parent was killed end, and leave the port, within a second
 STOP_SECONDS = 15.0
 _ANYWHERE = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 (what listens everywhere is called here)
 
@@ -77,7 +78,8 @@ class Stack:
                     self._wait_ready(service, version)
                     return service
                 self._stop()
-            _check_free(host, port)
+            killed = service is None and self._file.exists()
+            _check_free(host, port, ORPHAN_SECONDS if killed else 0.0)
             return self._launch(model, version, host, port)
 
     def stop(self) -> bool:
@@ -172,8 +174,19 @@ def _process(service: Service) -> psutil.Process | None:
     return None
 
 
-def _check_free(host: str, port: int) -> None:
-    """Raise StackError if nothing can listen there."""
+def _check_free(host: str, port: int, patience: float) -> None:
+    """Raise StackError if nothing can listen there, also not in a moment."""
+    deadline = time.monotonic() + patience
+    while True:
+        try:
+            return _bind(host, port)
+        except StackError:
+            if time.monotonic() >= deadline:
+                raise
+        time.sleep(0.05)
+
+
+def _bind(host: str, port: int) -> None:
     with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:

@@ -11,8 +11,8 @@ from rich.table import Table
 from bundle import BundleError, Manifest, Store
 
 
-def versions_table(store: Store) -> Table:
-    """All versions of all models, one a line; a damaged one says so."""
+def versions_table(store: Store) -> Table | str:
+    """All versions of all models, one a line; a damaged one says so, and so does an empty store."""
     table = Table("", "model", "version", "task", "target", "metric", "out of fold", "trained", box=None)
     for name in sorted(store.names()):
         try:
@@ -40,7 +40,7 @@ def versions_table(store: Store) -> Table:
                 manifest.created,
             )
     if not table.row_count:
-        table.caption = f"No models in {store.root} yet: `homeport train TABLE --target COLUMN`."
+        return f"No models in {store.root} yet: `homeport train TABLE --target COLUMN`."
     return table
 
 

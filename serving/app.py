@@ -10,7 +10,6 @@ from typing import Any
 import fastapi_offline
 from fastapi import FastAPI, Request
 from fastapi.openapi.docs import get_swagger_ui_html
-from fastapi.openapi.utils import get_openapi
 from fastapi.responses import HTMLResponse, JSONResponse, PlainTextResponse
 from fastapi.staticfiles import StaticFiles
 from starlette.exceptions import HTTPException
@@ -156,22 +155,4 @@ def _add_description(app: Application) -> None:
             swagger_ui_parameters={"persistAuthorization": True, "tryItOutEnabled": True},
         )
 
-    def document() -> dict[str, Any]:
-        served = manifest()
-        document = get_openapi(
-            title=served.name if served else app.title, version=served.version if served else "0", routes=app.routes
-        )
-        own = swagger.document(served, "3.1", "", "")
-        document["info"]["description"] = own["info"]["description"]
-        document["paths"] = {"/score": own["paths"]["/score"], **openapi.paths(served), **document["paths"]}
-        openapi.name_the_model(document["paths"], served)
-        components = document.setdefault("components", {})
-        components["securitySchemes"] = swagger.SECURITY_SCHEMES
-        components["schemas"] = {
-            **own["components"]["schemas"],
-            **openapi.schemas(served),
-            **components.get("schemas", {}),
-        }
-        return document
-
-    app.openapi = document  # type: ignore[method-assign]
+    app.openapi = lambda: openapi.document(app.routes, manifest())  # type: ignore[method-assign]

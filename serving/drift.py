@@ -15,7 +15,9 @@ import msgspec
 import numpy as np
 import numpy.typing as npt
 
-BASELINE = "baseline.json"
+from bundle.errors import BundleCorrupt
+from bundle.manifest import BASELINE
+
 SCORES = "scores"
 _FLOOR = 1e-4  # stands for the share of an empty bin, whose logarithm would be infinite
 
@@ -56,9 +58,16 @@ class Baseline(msgspec.Struct, frozen=True):
 
 
 def read_baseline(bundle: Path) -> Baseline | None:
-    """The baseline of a bundle that is known to be whole; None if it has none."""
+    """The baseline of a bundle; None if it has none. Raises BundleCorrupt."""
     path = bundle / BASELINE
-    return msgspec.json.decode(path.read_bytes(), type=Baseline) if path.exists() else None
+    if not path.exists():
+        return None
+    try:
+        return msgspec.json.decode(path.read_bytes(), type=Baseline)
+    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+        raise BundleCorrupt(
+            f"{path} holds no distributions: {error}. Copy the bundle anew from where it was written, or train again."
+        ) from error
 
 
 def psi(expected: Sequence[float], counts: Sequence[int]) -> float:

@@ -56,7 +56,7 @@ class Dialect(ABC):
     @classmethod
     def refusal(cls, status: int, message: str) -> bytes:
         """The body that says what is wrong."""
-        return json.dumps({"message": message}).encode()
+        return worded({"message": message})
 
     @classmethod
     def headers(cls, request: Request) -> Headers:
@@ -84,6 +84,11 @@ class Mounted:
                 (b"x-model-name", scorer.manifest.name.encode()),
                 (b"x-model-version", self.version.encode()),
             ]
+
+
+def worded(error: dict[str, str]) -> bytes:
+    """An error as JSON that a terminal shows as it is meant, ± included; a lone surrogate is escaped."""
+    return json.dumps(error, ensure_ascii=False).encode(errors="backslashreplace")
 
 
 def _raising(reason: str) -> Callable[[Request], Answer]:

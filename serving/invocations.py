@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import csv
 import io
-import json
 import re
 from collections.abc import Iterable, Iterator
 from typing import Any, cast, get_args
@@ -17,7 +16,7 @@ import msgspec
 
 from bundle import Column
 from serving.errors import InvalidRequest, MediaUnsupported
-from serving.exchange import Answer, Dialect, Request
+from serving.exchange import Answer, Dialect, Request, worded
 from serving.nan import nan_as_null
 from serving.scorer import Method, Scorer, shown
 
@@ -60,7 +59,7 @@ class Invocations(Dialect):
     @classmethod
     def refusal(cls, status: int, message: str) -> bytes:
         """MLflow's error."""
-        return json.dumps({"error_code": _CODES.get(status, "BAD_REQUEST"), "message": message}).encode()
+        return worded({"error_code": _CODES.get(status, "BAD_REQUEST"), "message": message})
 
     def _from_json(self, body: bytes) -> tuple[Records, Method]:
         content = _decoded(body)

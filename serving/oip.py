@@ -13,7 +13,6 @@ tensor of shape [rows] or [rows, 1], under its own name or its name in `model.on
 
 from __future__ import annotations
 
-import json
 from typing import Any
 
 import msgspec
@@ -22,7 +21,7 @@ import numpy as np
 from bundle import Manifest
 from bundle.model import Outputs
 from serving.errors import InvalidRequest
-from serving.exchange import Answer, Dialect, Request
+from serving.exchange import Answer, Dialect, Request, worded
 from serving.nan import nan_as_null
 from serving.scorer import Scorer, shown
 from serving.tensors import NUMBERS, Tensor, packed
@@ -120,7 +119,7 @@ class OpenInference(Dialect):
     @classmethod
     def refusal(cls, status: int, message: str) -> bytes:
         """The protocol's error."""
-        return json.dumps({"error": message}).encode()
+        return worded({"error": message})
 
     def _read(self, request: Request) -> tuple[Inference, memoryview]:
         """The JSON of a request and the bytes after it. Raises InvalidRequest."""

@@ -1,10 +1,18 @@
-"""The Open Inference Protocol, `/invocations` and `/explain` in the OpenAPI document, with the model's own columns."""
+"""`/openapi.json`, which `/docs` shows: all paths, with the model's own columns.
+
+FastAPI describes the paths that it answers itself; the scoring paths never come to it and are described
+here, but for `/score`, which is as in `serving.swagger`.
+"""
 
 from __future__ import annotations
 
 import csv
 import io
+from collections.abc import Sequence
 from typing import Any
+
+from fastapi.openapi.utils import get_openapi
+from starlette.routing import BaseRoute
 
 from bundle import Manifest
 from serving import oip, swagger
@@ -18,11 +26,31 @@ _REFUSALS = {
     "413": "The body is too large.",
     "415": "The body is declared as something that is not read here.",
     "422": "The request has too many rows.",
+    "429": "Too many requests are under way; Retry-After says when to come back.",
     "503": "There is no model to score with yet.",
+    "504": "The time to answer was up.",
 }
 
 
-def paths(manifest: Manifest | None) -> Schema:
+def document(routes: Sequence[BaseRoute], manifest: Manifest | None) -> Schema:
+    """The whole document; `routes` are FastAPI's."""
+    title, version = (manifest.name, manifest.version) if manifest else ("Homeport", "0")
+    described = get_openapi(title=title, version=version, routes=routes)
+    for operations in described["paths"].values():
+        for operation in operations.values():
+            operation["responses"].pop("422", None)  # FastAPI's, of parameters: here they are texts, and all fit
+    own = swagger.document(manifest, "3.1", "", "")
+    described["info"]["description"] = own["info"]["description"]
+    described["paths"] = {"/score": own["paths"]["/score"], **_paths(manifest), **described["paths"]}
+    _name_the_model(described["paths"], manifest)
+    described["components"] = {
+        "schemas": own["components"]["schemas"] | _schemas(manifest),
+        "securitySchemes": swagger.SECURITY_SCHEMES,
+    }
+    return described
+
+
+def _paths(manifest: Manifest | None) -> Schema:
     """The operations of these dialects, with examples that work."""
     columns = manifest.columns if manifest else ()
     row = {column.name: column.example for column in columns}
@@ -45,6 +73,7 @@ def paths(manifest: Manifest | None) -> Schema:
     invocations["requestBody"]["content"]["text/csv"] = {"schema": _TEXT, "example": _csv(row)}
     explain = _operation("Says which column moved the answer to each row how far.", "scoring", "Explanation")
     explain["requestBody"] = _body("ExplanationRequest", {"rows": {"data": [row] if row else []}})
+    explain["responses"]["501"] = _answer("The bundle has no background rows.", "ExplanationError")
     name, version = _in_path("name"), _in_path("version")
     return {
         "/explain": {"post": explain | {"operationId": "Explain"}},
@@ -56,7 +85,7 @@ def paths(manifest: Manifest | None) -> Schema:
     }
 
 
-def schemas(manifest: Manifest | None) -> Schema:
+def _schemas(manifest: Manifest | None) -> Schema:
     """The schemas of their requests, answers and errors."""
     columns = swagger.schemas(manifest, "3.1")["Row"]["properties"]
     label: Schema = {"enum": [*manifest.classes, None]} if manifest else {}
@@ -91,7 +120,7 @@ def schemas(manifest: Manifest | None) -> Schema:
     }
 
 
-def name_the_model(paths: Schema, manifest: Manifest | None) -> None:
+def _name_the_model(paths: Schema, manifest: Manifest | None) -> None:
     """Let every path that names a model name the one that is served."""
     known = {"name": manifest.name, "version": manifest.version} if manifest else {}
     for operations in paths.values():

@@ -69,7 +69,7 @@ def open_inference(gate: Gate, keys: KeyRing) -> APIRouter:
     async def model(name: str) -> dict[str, Any]:
         return oip.metadata(scorer(name).manifest)
 
-    @router.get("/models/{name}/versions/{version}", summary="The same, of a version.", **with_key)
+    @router.get("/models/{name}/versions/{version}", summary="The inputs and outputs of a version.", **with_key)
     async def model_version(name: str, version: str) -> dict[str, Any]:
         return oip.metadata(scorer(name, version).manifest)
 
@@ -77,7 +77,7 @@ def open_inference(gate: Gate, keys: KeyRing) -> APIRouter:
     async def model_ready(name: str) -> JSONResponse:
         return _model_ready(name, None)
 
-    @router.get("/models/{name}/versions/{version}/ready", summary="The same, of a version.")
+    @router.get("/models/{name}/versions/{version}/ready", summary="Whether a version can be asked.")
     async def version_ready(name: str, version: str) -> JSONResponse:
         return _model_ready(name, version)
 
@@ -106,7 +106,7 @@ def mlflow(gate: Gate) -> APIRouter:
 
     @router.head("/ping", include_in_schema=False)
     @router.get("/ping", summary="Whether the model is loaded, verified and warm.", response_class=PlainTextResponse)
-    @router.get("/health", summary="The same.", response_class=PlainTextResponse)
+    @router.get("/health", summary="As /ping.", response_class=PlainTextResponse)
     async def ping() -> Any:
         reason = unready(gate)
         if reason:

@@ -156,11 +156,16 @@ class Shadow:
 
 
 def read_comparison(folder: Path, model: str, champion: str, challenger: str) -> Comparison:
-    """The sums of all workers. Raises ServingError if there are none yet."""
+    """The sums of all workers. Raises ServingError if there are none yet, or one is damaged."""
     total = Comparison(model, champion, challenger)
-    paths = sorted(folder.glob(f"{model}-{champion}-{challenger}-*.json"))
-    for path in paths:
-        total.add(msgspec.json.decode(path.read_bytes(), type=Comparison))
+    for path in sorted(folder.glob(f"{model}-{champion}-{challenger}-*.json")):
+        try:
+            found = msgspec.json.decode(path.read_bytes(), type=Comparison)
+        except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+            raise ServingError(f"{path} is damaged ({error}). Delete it.") from error
+        # the files of shop-1 look like those of shop: 'shop-1-2-3-…'
+        if (found.model, found.champion, found.challenger) == (model, champion, challenger):
+            total.add(found)
     if not total.requests + total.failed + total.skipped:
         raise ServingError(
             f"Nothing was compared yet between {model} {champion} and {challenger} (looked into {folder}). "

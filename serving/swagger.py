@@ -1,4 +1,4 @@
-"""The endpoint's description in Swagger 2.0, OpenAPI 3.0.3 and 3.1, with the model's own columns.
+"""`/swagger.json` for Azure's clients: Swagger 2.0, OpenAPI 3.0.3 and 3.1, with the model's own columns.
 
 Enums and ranges are what training saw. The endpoint scores values outside of them too, so they tell
 a client what the model knows, not what is refused.
@@ -84,7 +84,10 @@ def paths(manifest: Manifest | None, version: Version) -> Schema:
         ("401", "The key is missing or wrong."),
         ("413", "The body is too large."),
         ("415", "The body is not declared as application/json."),
+        ("422", "The request has too many rows."),
+        ("429", "Too many requests are under way; Retry-After says when to come back."),
         ("503", "There is no model to score with yet."),
+        ("504", "The time to answer was up."),
     ):
         answers[status] = _answer(text, _ref("Error", version), version)
     score["responses"] = answers

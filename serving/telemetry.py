@@ -54,8 +54,8 @@ class Telemetry:
             )
             rows = ", ".join(f"{count:,} by version {version}" for version, count in sorted(self.rows.items()))
             log.info(
-                "%d requests in %.0f s: %s; rows: %s; 50 %% within %g ms, 99 %% within %g ms",
-                total, self._clock() - self._since, kinds, rows or "none", self._within(0.5), self._within(0.99),
+                "%s requests in %.0f s: %s; rows: %s; 50 %% within %g ms, 99 %% within %g ms",
+                f"{total:,}", self._clock() - self._since, kinds, rows or "none", self._within(0.5), self._within(0.99),
             )  # fmt: skip
         self._clear()
 

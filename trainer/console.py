@@ -12,6 +12,7 @@ from rich.live import Live
 from rich.markup import escape
 from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.table import Table
+from rich.text import Text
 
 from bundle import Manifest
 from trainer.guardrails import Finding
@@ -109,30 +110,18 @@ class ConsoleWatcher:
 def print_result(console: Console, manifest: Manifest, folder: str) -> None:
     """The final leaderboard, the metrics beside their baselines, and where the bundle is."""
     training = manifest.training
-    board = Table(
-        "candidate",
-        training.metric,
-        "time",
-        title=f"Leaderboard, {training.folds}-fold out of fold on {training.train_rows:,} rows",
-        title_justify="left",
-        box=None,
-    )
+    board = Table("candidate", training.metric, "time", box=None)
     for row in training.leaderboard:
         style = "bold green" if row.chosen else None
         board.add_row(escape(row.candidate), figure(row.metric), f"{row.seconds:.1f} s", style=style)
-    console.print("", board, "")
-    metrics = Table(
-        "metric",
-        "this model",
-        *manifest.baselines,
-        title=f"On {training.test_rows:,} untouched test rows",
-        title_justify="left",
-        box=None,
-    )
+    # no titles of the tables: a title is wrapped to the width of its table
+    title = f"Leaderboard, {training.folds}-fold out of fold on {training.train_rows:,} rows"
+    console.print("", Text(title, "italic"), board, "")
+    metrics = Table("metric", "this model", *manifest.baselines, box=None)
     for name in manifest.headline:
         others = [figure(baseline[name]) if name in baseline else "" for baseline in manifest.baselines.values()]
         metrics.add_row(name, figure(manifest.metrics[name]), *others)
-    console.print(metrics, "")
+    console.print(Text(f"On {training.test_rows:,} untouched test rows", "italic"), metrics, "")
     if manifest.repeats:
         console.print(_repeats(manifest))
     parity = manifest.parity

@@ -17,6 +17,7 @@ from bundle import Column, Encoder, Manifest, Store, write_bundle
 from bundle.forest import FOREST
 from bundle.manifest import (
     BACKGROUND,
+    BASELINE,
     GOLDEN,
     MODEL_GRAPH,
     PROTOCOL,
@@ -113,7 +114,7 @@ def train(request: Request, store: Store, watcher: Watcher) -> Manifest:
         **({FOREST: forest.dumps()} if forest else {}),
         GOLDEN: _json(_golden(graphs.scorer, inspected, trained)),
         EXAMPLES: _json(examples),
-        "baseline.json": _json(drift_baseline(train_frame, trained.columns, train_outputs)),
+        BASELINE: _json(drift_baseline(train_frame, trained.columns, train_outputs)),
         BACKGROUND: msgspec.json.encode(_background(request, inspected, trained, train_outputs)),
         "explanation.json": _json({"metric": trained.metric.name, "method": "permutation", "importance": importances}),
     }

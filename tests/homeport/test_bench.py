@@ -1,5 +1,6 @@
 """`homeport bench` against a server whose manners are known."""
 
+import io
 import itertools
 import json
 import socketserver
@@ -7,9 +8,11 @@ import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
+from rich.console import Console
 
 from homeport.bench import Measured, measure, scoring_request
 from homeport.errors import EndpointError
+from homeport.load_report import in_terminal
 from homeport.traffic import drawn_bodies, drawn_rows
 from tests.conftest import free_port
 from tests.homeport.test_commands import homeport
@@ -81,6 +84,14 @@ def test_a_server_that_hangs_up_is_a_failure():
         thread.join()
     assert measured.failed == measured.statuses["connection lost"] > 0
     assert not measured.latencies
+
+
+def test_what_is_shown_when_nothing_was_answered():
+    measured = Measured(1, 1, 0.3)
+    measured.statuses["connection lost"] = 2
+    console = Console(width=100, record=True, file=io.StringIO())
+    console.print(in_terminal(measured))
+    assert "Failed: 2 x connection lost" in console.export_text()
 
 
 def test_nobody_there():

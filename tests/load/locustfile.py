@@ -1,5 +1,6 @@
 """Locust's users of the endpoint: single rows, batches, and now and then a wrong key or a wrong row.
 
+    .venv/bin/uv pip install -r requirements/load.txt
     .venv/bin/locust -f tests/load/locustfile.py --host http://127.0.0.1:8000
 
 opens Locust's page on port 8089. The key comes from HOMEPORT_KEY, or from the embedded stack's file.
@@ -9,6 +10,7 @@ What should be refused counts as a success when it is refused, and as a failure 
 import json
 import os
 import random
+import sys
 from pathlib import Path
 from typing import ClassVar
 
@@ -20,9 +22,18 @@ ROWS = 512
 BATCH = 32
 
 
+KEYS = Path(".homeport/keys.json")
+
+
 def key() -> str:
-    given = os.environ.get("HOMEPORT_KEY")
-    return given or json.loads(Path(".homeport/keys.json").read_bytes())["primary"]
+    if given := os.environ.get("HOMEPORT_KEY"):
+        return given
+    if not KEYS.exists():
+        sys.exit(f"There is no {KEYS} here: give the endpoint's key in HOMEPORT_KEY.")
+    return json.loads(KEYS.read_bytes())["primary"]
+
+
+KEY = key()
 
 
 class Client(FastHttpUser):
@@ -34,7 +45,7 @@ class Client(FastHttpUser):
         document = self.client.get("/openapi.json").json()
         if not self.rows:
             self.rows.extend(drawn_rows(document["components"]["schemas"]["Row"]["properties"], ROWS))
-        self.headers = {"Authorization": f"Bearer {key()}"}
+        self.headers = {"Authorization": f"Bearer {KEY}"}
 
     @task(20)
     def one_row(self):

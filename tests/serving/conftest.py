@@ -1,8 +1,9 @@
-"""Models of the other tasks behind real servers, and requests in the words of each dialect."""
+"""Models of the other tasks behind real servers, two versions of one, and requests in the words of each dialect."""
 
 import csv
 import io
 import json
+import shutil
 import struct
 from dataclasses import dataclass
 
@@ -28,6 +29,24 @@ def tasks_store(tmp_path_factory) -> Store:
     for target, task in TARGETS.items():
         train(quick(read_table(path), target, name=task, task=task, max_trials=2), store, Silent())
     return store
+
+
+@pytest.fixture(scope="session")
+def two_versions(tmp_path_factory, shop_store) -> Store:
+    """Two versions that answer differently, the first of them champion. Tests copy it."""
+    store = Store(tmp_path_factory.mktemp("two") / "models")
+    shutil.copytree(shop_store.root, store.root)
+    frame = shop_frame(400, seed=9)
+    frame["buys"] = frame["buys"].map({"yes": "no", "no": "yes"})  # the opposite of the first
+    table = read_table(write_csv(frame, tmp_path_factory.mktemp("table") / "opposite.csv"))
+    assert train(quick(table, "buys", positive="yes"), store, Silent()).version == "2"
+    return store
+
+
+@pytest.fixture
+def store(two_versions, tmp_path) -> Store:
+    """A copy of both that a test may break."""
+    return Store(shutil.copytree(two_versions.root, tmp_path / "models"))
 
 
 @dataclass(frozen=True)

@@ -44,6 +44,13 @@ def test_get_takes_the_parameters_as_json(endpoint, complete_row):
     assert answer.json() == post(endpoint, {"data": [complete_row]}).json()
 
 
+@pytest.mark.parametrize(("path", "field"), [(SCORE, "data"), ("/explain", "data"), ("/invocations", "instances")])
+def test_a_complaint_can_be_read_as_it_is_sent(endpoint, complete_row, path, field):
+    answer = endpoint.client.post(path, json={field: [complete_row | {"age": "old"}]})
+    assert answer.status_code == 400
+    assert "a number within ±3.4e38, or null".encode() in answer.content
+
+
 def test_options_and_other_methods(endpoint):
     options = endpoint.anonymous.options(SCORE)
     assert (options.status_code, options.content) == (200, b"")

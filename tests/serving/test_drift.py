@@ -4,6 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from bundle import BundleCorrupt
 from serving.drift import Distribution, psi, read_baseline
 from tests.conftest import shop_frame
 
@@ -17,6 +18,13 @@ def test_the_training_rows_themselves_have_not_drifted(shop_bundle):
         assert sum(counts) == len(values)
         assert psi(distribution.expected, counts) < 0.05, name
         assert sum(distribution.expected) == pytest.approx(1)
+
+
+def test_a_damaged_baseline_is_refused_and_none_is_none(tmp_path):
+    assert read_baseline(tmp_path) is None
+    (tmp_path / "baseline.json").write_text('{"rows": 1}')
+    with pytest.raises(BundleCorrupt, match=r"baseline\.json holds no distributions"):
+        read_baseline(tmp_path)
 
 
 def test_other_rows_have(shop_bundle):

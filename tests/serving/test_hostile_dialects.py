@@ -16,6 +16,7 @@ ERRORS = {
     INFER: {"error"},
     f"/v2/models/{MODEL}/versions/1/infer": {"error"},
     "/invocations": {"error_code", "message"},
+    "/explain": {"message"},
 }
 OWN = [
     b'{"inputs": [[%s]]}' % (b"9" * 5_000),
@@ -57,6 +58,11 @@ def test_malformed_bodies(endpoint, path, body):
     send(endpoint, "/invocations", body, **{"Content-Type": "text/csv"})
     for length in ("0", "2", str(len(body)), "\u00b2"):
         send(endpoint, INFER, body, **{"Inference-Header-Content-Length": length.encode()})
+
+
+@pytest.mark.parametrize("body", [*BODIES, *OWN], ids=lambda body: repr(body[:40]))
+def test_malformed_bodies_of_explanations(endpoint, body):
+    assert send(endpoint, "/explain", body).status_code == 400
 
 
 def damaged(data, body: bytes) -> bytes:

@@ -8,29 +8,9 @@ import httpx
 import msgspec
 import pytest
 
-from bundle import Store
 from bundle.write import write_bundle
-from tests.conftest import MODEL, Silent, quick, serve, shop_frame, wait_until, write_csv
+from tests.conftest import MODEL, serve, wait_until
 from tests.serving.conftest import tensors
-from trainer.job import train
-from trainer.table import read_table
-
-
-@pytest.fixture(scope="module")
-def two_versions(tmp_path_factory, shop_store) -> Store:
-    """Two versions that answer differently, the first of them champion. Tests copy it."""
-    store = Store(tmp_path_factory.mktemp("two") / "models")
-    shutil.copytree(shop_store.root, store.root)
-    frame = shop_frame(400, seed=9)
-    frame["buys"] = frame["buys"].map({"yes": "no", "no": "yes"})  # the opposite of the first
-    table = read_table(write_csv(frame, tmp_path_factory.mktemp("table") / "opposite.csv"))
-    assert train(quick(table, "buys", positive="yes"), store, Silent()).version == "2"
-    return store
-
-
-@pytest.fixture
-def store(two_versions, tmp_path) -> Store:
-    return Store(shutil.copytree(two_versions.root, tmp_path / "models"))
 
 
 def ready(running):

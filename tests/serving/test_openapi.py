@@ -4,7 +4,13 @@ import pytest
 from openapi_schema_validator import OAS31Validator
 from openapi_spec_validator import OpenAPIV31SpecValidator
 
-SCORING = ["/score", "/invocations", "/v2/models/{name}/infer", "/v2/models/{name}/versions/{version}/infer"]
+SCORING = [
+    "/score",
+    "/explain",
+    "/invocations",
+    "/v2/models/{name}/infer",
+    "/v2/models/{name}/versions/{version}/infer",
+]
 
 
 @pytest.fixture
@@ -18,6 +24,7 @@ def valid(document, schema, value):
 
 def test_it_is_valid(document):
     OpenAPIV31SpecValidator(document).validate()
+    assert not [name for name in document["components"]["schemas"] if name.endswith("ValidationError")]
     names = [operation.get("operationId") for path in document["paths"].values() for operation in path.values()]
     assert len(set(names)) == len(names)
 

@@ -69,6 +69,24 @@ def test_a_port_that_is_taken_is_said_in_one_line(tmp_path, shop_store):
             assert "Traceback" not in result.stderr
 
 
+def test_settings_that_are_wrong_are_named_and_help_starts_nothing():
+    def run(*arguments, **settings):
+        command = [sys.executable, "-m", "serving", *arguments]
+        environment = os.environ | settings
+        return subprocess.run(
+            command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=30, check=False
+        )
+
+    refused = run(HOMEPORT_SERVING_PORT="none", HOMEPORT_SERVING_KERNEL="fast")
+    assert refused.returncode == 2
+    assert [line.split(":")[0] for line in refused.stderr.splitlines()] == [
+        "HOMEPORT_SERVING_PORT",
+        "HOMEPORT_SERVING_KERNEL",
+    ]
+    helped = run("--help", HOMEPORT_SERVING_PORT="none")
+    assert (helped.returncode, helped.stderr) == (0, "")
+
+
 def test_sockets_share_a_port_and_spread_connections():
     sockets = listeners("127.0.0.1", free_port(), 2)
     try:
