@@ -14,7 +14,7 @@ from urllib.parse import parse_qsl
 
 import msgspec
 
-from serving.errors import InvalidRequest, MediaUnsupported
+from serving.errors import InvalidRequest
 from serving.exchange import Answer, Dialect, Headers, Request
 from serving.scorer import Method, Scorer
 
@@ -45,8 +45,8 @@ class Azure(Dialect):
         body = request.body
         if request.method == "GET":
             body = _query_as_body(request.query)
-        elif not _is_json(request.headers.get(b"content-type", b"")):
-            raise MediaUnsupported("Expects Content-Type to be application/json")
+        else:
+            request.demand_json()
         try:
             envelope = self._decode(body)
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
@@ -84,10 +84,6 @@ class AzureStrings(Azure):
     def __init__(self, scorer: Scorer) -> None:
         super().__init__(scorer)
         self._encode = _encode_as_string
-
-
-def _is_json(media: bytes) -> bool:
-    return media == b"application/json" or media.split(b";")[0].strip().lower() == b"application/json"
 
 
 def _envelope(row: type[msgspec.Struct]) -> Any:

@@ -25,4 +25,5 @@ def mount(scorer: Scorer | NotReady, settings: Settings) -> dict[str, Mounted]:
             f"{model}/infer": OpenInference,
             f"{model}/versions/{scorer.manifest.version}/infer": OpenInference,
         }
-    return {path: Mounted(dialect, scorer) for path, dialect in paths.items()}
+    inline = min(settings.inline_bytes, settings.max_body_bytes)
+    return {path: Mounted(dialect, scorer, inline) for path, dialect in paths.items()}

@@ -10,10 +10,11 @@ from typing import ClassVar
 
 import msgspec
 
-from serving.errors import NotReady
+from serving.errors import MediaUnsupported, NotReady
 from serving.scorer import Scorer
 
 Headers = list[tuple[bytes, bytes]]
+INLINE_BYTES_A_COLUMN = 1_600  # so that thousands of short rows do not hold up the event loop
 
 
 class Request(msgspec.Struct, gc=False):
@@ -26,6 +27,12 @@ class Request(msgspec.Struct, gc=False):
     id: bytes
     body: bytes = b""
     deadline: float = inf  # of `time.monotonic()`
+
+    def demand_json(self) -> None:
+        """Raise MediaUnsupported unless the body is declared as JSON."""
+        media = self.headers.get(b"content-type", b"")
+        if media != b"application/json" and media.split(b";")[0].strip().lower() != b"application/json":
+            raise MediaUnsupported("Expects Content-Type to be application/json")
 
 
 class Answer(msgspec.Struct, gc=False):
@@ -43,7 +50,7 @@ class Dialect(ABC):
 
     name: ClassVar[str]
     methods: ClassVar[tuple[str, ...]] = ("POST",)
-    inline: ClassVar[bool] = True  # a small request is quick enough for the event loop
+    slow: ClassVar[bool] = False  # it takes milliseconds a row: never for the event loop
     failed: ClassVar[Headers] = []  # headers of the answer when the model itself has failed
 
     @abstractmethod
@@ -67,11 +74,13 @@ class Dialect(ABC):
 class Mounted:
     """A dialect at its path: over the scorer that is served, or over the reason why there is none."""
 
-    __slots__ = ("answer", "dialect", "inline", "methods", "stamp", "version")
+    __slots__ = ("answer", "dialect", "inline_bytes", "methods", "stamp", "version")
 
-    def __init__(self, dialect: type[Dialect], scorer: Scorer | NotReady) -> None:
+    def __init__(self, dialect: type[Dialect], scorer: Scorer | NotReady, inline_bytes: int) -> None:
+        """Bodies of up to `inline_bytes` may be answered in the event loop, fewer where rows are short."""
         self.dialect = dialect
-        self.methods, self.inline = dialect.methods, dialect.inline
+        self.methods = dialect.methods
+        self.inline_bytes = 0 if dialect.slow else inline_bytes
         self.stamp: Headers = []
         self.version = ""
         self.answer: Callable[[Request], Answer]
@@ -79,6 +88,7 @@ class Mounted:
             self.answer = _raising(str(scorer))
         else:
             self.answer = dialect(scorer).answer
+            self.inline_bytes = min(self.inline_bytes, INLINE_BYTES_A_COLUMN * len(scorer.manifest.columns))
             self.version = scorer.manifest.version
             self.stamp = [
                 (b"x-model-name", scorer.manifest.name.encode()),

@@ -10,9 +10,6 @@ import asyncio
 import logging
 import os
 import re
-from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from random import getrandbits
 from time import monotonic, perf_counter
 
@@ -34,6 +31,7 @@ from serving.errors import (
 )
 from serving.exchange import Answer, Headers, Mounted, Request
 from serving.keys import KeyName, KeyRing
+from serving.lane import Lane
 from serving.live import Live
 from serving.settings import Settings
 from serving.telemetry import Telemetry
@@ -43,6 +41,7 @@ log = logging.getLogger("homeport.serving")
 MAX_REQUEST_ID = 100
 KEY_WANTED = "Give one of the endpoint's keys in the header 'Authorization: Bearer <key>'."
 THREADS = min(4, os.cpu_count() or 1)
+EXPLANATIONS = 8  # requests under way: each may take seconds
 _STATUS: dict[type[Exception], tuple[int, Headers]] = {
     InvalidRequest: (400, []),
     KeyRefused: (401, [(b"www-authenticate", b"Bearer")]),
@@ -64,15 +63,13 @@ class Gate:
 
     def __init__(self, live: Live, keys: KeyRing, telemetry: Telemetry, settings: Settings) -> None:
         self.live = live
-        self.inline_bytes = min(settings.inline_bytes, settings.max_body_bytes)
         self.draining = False  # the server is about to end: clients should go elsewhere
         self._recognise = keys.recognise
         self.telemetry = telemetry
         self.max_body = settings.max_body_bytes
         self._max_seconds = settings.max_seconds
-        self._max_concurrency = settings.max_concurrency
-        self._under_way = 0
-        self._pool = ThreadPoolExecutor(THREADS, "score")
+        self._scoring = Lane("score", THREADS, settings.max_concurrency)
+        self._explaining = Lane("explain", 1, EXPLANATIONS)
 
     def respond(self, mounted: Mounted, request: Request) -> Answer:
         """Answer a small request at once."""
@@ -100,13 +97,14 @@ class Gate:
                 answer = Answer(b"", headers=[_allowed(mounted)])
             else:
                 key = self._admit(mounted, request)
-                with self._place():
+                lane = self._explaining if mounted.dialect.slow else self._scoring
+                with lane.place():
                     request.body = await _body(receive, headers, self.max_body)
-                    if len(request.body) <= self.inline_bytes and mounted.inline:
+                    if len(request.body) <= mounted.inline_bytes:
                         answer = mounted.answer(request)
                     else:
                         loop = asyncio.get_running_loop()
-                        answer = await loop.run_in_executor(self._pool, _timely, mounted, request)
+                        answer = await loop.run_in_executor(lane.pool, _timely, mounted, request)
         except Disconnected:
             return
         except Exception as error:
@@ -133,17 +131,6 @@ class Gate:
         if headers.get(b"content-encoding", b"identity") != b"identity":
             raise MediaUnsupported("A body in a Content-Encoding is not read here. Send it as it is.")
         return key
-
-    @contextmanager
-    def _place(self) -> Iterator[None]:
-        """One of the places for requests under way. Raises Busy."""
-        if self._under_way >= self._max_concurrency:
-            raise Busy(f"{self._max_concurrency} requests are under way, which is the limit. Try again in a second.")
-        self._under_way += 1
-        try:
-            yield
-        finally:
-            self._under_way -= 1
 
     def _refusal(self, mounted: Mounted, request: Request, error: Exception) -> Answer:
         """An error in the words of the dialect; one that is not the client's is logged with its trace."""

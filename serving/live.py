@@ -56,8 +56,9 @@ class Live:
                 self._tried, self._verdict = found, ""
                 try:
                     self._serve(self._load(folder), folder)
-                except (BundleError, OSError) as error:
-                    self._verdict = str(error)
+                except Exception as error:  # whatever is wrong with it, the old one goes on
+                    known = isinstance(error, BundleError | OSError)
+                    self._verdict = str(error) if known else f"{folder} cannot be loaded: {error!r}"
                     if isinstance(error, OSError) or isinstance(error.__cause__, OSError):
                         self._tried = None  # what cannot be read may be readable in a moment, as it is
             if self._verdict:

@@ -71,7 +71,7 @@ class Protocol(HttpToolsProtocol):
             self._is_anew = True
             return
         mounted = self._gate.live.mounted.get(self.url.decode("latin-1"))
-        if mounted is not None and mounted.inline and self._is_plain():
+        if mounted is not None and self._is_plain(mounted.inline_bytes):
             self._mounted = mounted
             self._parts = []
         else:
@@ -189,7 +189,7 @@ class Protocol(HttpToolsProtocol):
     def _is_receiving(self) -> bool:
         return self.cycle is not None and not self.cycle.response_complete and self.cycle.more_body
 
-    def _is_plain(self) -> bool:
+    def _is_plain(self, longest: int) -> bool:
         parser = self.parser
         if parser.get_method() != b"POST" or not parser.should_keep_alive():
             return False
@@ -204,7 +204,7 @@ class Protocol(HttpToolsProtocol):
                 length = value
             elif name == b"origin":
                 return False
-        return length.isdigit() and int(length) <= self._gate.inline_bytes
+        return length.isdigit() and int(length) <= longest
 
     def _hand_over(self) -> None:
         """Let uvicorn begin the message anew, with what was read of it."""

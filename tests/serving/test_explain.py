@@ -23,7 +23,7 @@ def explainer(folder):
 
 
 def request(body, deadline=math.inf):
-    return Request("POST", "/explain", b"", {}, b"id", body, deadline)
+    return Request("POST", "/explain", b"", {b"content-type": b"application/json"}, b"id", body, deadline)
 
 
 def ask(explain, rows, **options):

@@ -87,11 +87,21 @@ def test_too_many_at_once_get_429_and_are_told_when_to_come_back(tmp_path, shop_
         wait_until(lambda: running.client.post("/score", json=large).status_code == 429)
         answer = running.client.post("/score", json=large)
         assert answer.headers["retry-after"] == "1"
-        assert "2 requests are under way" in answer.json()["message"]
+        assert "2 requests to score are under way" in answer.json()["message"]
         small = running.client.post("/score", json={"data": [complete_row]})
         assert small.status_code == 200  # a small request takes no place
         stack.close()
         wait_until(lambda: running.client.post("/score", json=large).status_code == 200)
+
+
+def test_explanations_have_a_lane_of_their_own(tmp_path, shop_store, complete_row):
+    with serve(tmp_path, shop_store.root, MAX_CONCURRENCY="1", INLINE_BYTES="0") as running, ExitStack() as stack:
+        for _ in range(8):  # under way: the rest of the body does not come
+            request = head(running, 2_000).replace(b"POST /score", b"POST /explain")
+            stack.enter_context(connect(running)).sendall(request + b"{")
+        explain = {"data": [complete_row]}
+        wait_until(lambda: running.client.post("/explain", json=explain).status_code == 429)
+        assert running.client.post("/score", json=explain).status_code == 200
 
 
 def test_time_is_limited(tmp_path, shop_store, complete_row):
