@@ -62,7 +62,8 @@ class Protocol(HttpToolsProtocol):
         self.headers = []
         self.expect_100_continue = False
         self._in_head, self._head_bytes = True, -1
-        self.deadline = monotonic() + self._receive_seconds
+        if not self.flow.write_paused:
+            self.deadline = monotonic() + self._receive_seconds
 
     def on_headers_complete(self) -> None:
         """Decide the way of the request."""
@@ -103,8 +104,9 @@ class Protocol(HttpToolsProtocol):
             if self._is_anew:
                 return
             self._in_chunk = False
-            # the gate has a limit of its own
-            self.deadline = monotonic() + KEEP_ALIVE_SECONDS if self.cycle.response_complete else inf
+            if not self.flow.write_paused:  # then the clock runs already
+                # the gate has a limit of its own
+                self.deadline = monotonic() + KEEP_ALIVE_SECONDS if self.cycle.response_complete else inf
             super().on_message_complete()
             return
         self._mounted = None

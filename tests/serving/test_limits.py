@@ -6,6 +6,7 @@ import threading
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 
+import psutil
 import pytest
 
 from tests.conftest import Running, serve, wait_until
@@ -136,8 +137,12 @@ def test_a_client_that_does_not_take_its_answers_is_cut_off(narrow, complete_row
     request = head(narrow, len(body)) + body
     with connect(narrow) as connection:
         connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
-        with pytest.raises((ConnectionError, TimeoutError)):
+        connection.settimeout(0.5)
+        with pytest.raises((ConnectionError, TimeoutError)):  # both ways are full: it cannot even hear that it is cut
             send_for_ever(connection, request * 100)
+        own = connection.getsockname()[1]
+        (worker,) = psutil.Process(narrow.process.pid).children()
+        wait_until(lambda: all(other.raddr.port != own for other in worker.net_connections() if other.raddr))
     assert narrow.client.post("/score", json={"data": [complete_row]}).status_code == 200
 
 
