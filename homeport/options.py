@@ -1,0 +1,28 @@
+"""Options that several commands have, and the console that all write to."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+Models = Annotated[Path, typer.Option("--models", envvar="HOMEPORT_MODELS", help="Folder of the bundles.")]
+State = Annotated[Path, typer.Option("--state", envvar="HOMEPORT_STATE", help="Folder of keys, logs and processes.")]
+Host = Annotated[str, typer.Option(envvar="HOMEPORT_SERVING_HOST", help="Address to listen on.")]
+Port = Annotated[int, typer.Option(min=1, max=65535, envvar="HOMEPORT_SERVING_PORT", help="Port to listen on.")]
+Rows = Annotated[
+    str, typer.Argument(help="JSON, JSON lines, CSV or Parquet; - reads JSON from standard input.", metavar="FILE")
+]
+Url = Annotated[
+    str | None, typer.Option("--url", envvar="HOMEPORT_URL", help="Address; by default the embedded stack's.")
+]
+Key = Annotated[
+    str | None, typer.Option("--key", envvar="HOMEPORT_KEY", help="Key; by default the embedded stack's primary one.")
+]
+ModelName = Annotated[str, typer.Argument(help="Name of the model.", metavar="MODEL")]
+
+DEFAULT_MODELS = Path("models")
+
+console = Console()
