@@ -35,6 +35,7 @@ from homeport.bench import Measured, measure, scoring_request
 from serving.keys import KeyName, ensure_keys, read_keys, regenerate
 
 PROMOTE_SECONDS, ROTATE_SECONDS, KILL_SECONDS = 5.0, 7.0, 20.0
+START_SECONDS = 30.0  # the longest wait for a server or a worker
 FLAT = 0.05
 
 
@@ -84,6 +85,8 @@ class Disturbance:
         started = time.monotonic()
         os.kill(min(before), signal.SIGKILL)
         while not any(f" {pid} INFO homeport.serving: serving" in self._log.read_text() for pid in self._new(before)):
+            if time.monotonic() - started > START_SECONDS:
+                raise RuntimeError(f"nobody took the place of worker {min(before)}")
             time.sleep(0.005)
         return time.monotonic() - started
 
@@ -130,7 +133,7 @@ def soak(models: Path, minutes: float, users: int, workers: int, kill: bool) -> 
 
 
 def _wait(url: str) -> None:
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + START_SECONDS
     while True:
         with contextlib.suppress(httpx.TransportError):
             if httpx.get(f"{url}/health/ready", trust_env=False).status_code == 200:
