@@ -57,8 +57,7 @@ class Live:
                 try:
                     self._serve(self._load(folder), folder)
                 except Exception as error:  # whatever is wrong with it, the old one goes on
-                    known = isinstance(error, BundleError | OSError)
-                    self._verdict = str(error) if known else f"{folder} cannot be loaded: {error!r}"
+                    self._verdict = _reason(error, folder.name)
                     if isinstance(error, OSError) or isinstance(error.__cause__, OSError):
                         self._tried = None  # what cannot be read may be readable in a moment, as it is
             if self._verdict:
@@ -124,8 +123,8 @@ class Live:
             try:
                 other = self._load(self._store.path(name, challenger.version))
                 baseline = read_baseline(self._store.path(name, version))
-            except (BundleError, OSError) as error:
-                problem = str(error)
+            except Exception as error:  # whatever is wrong with it, the champion goes on alone
+                problem = _reason(error, challenger.version)
             else:
                 self._shadow = Shadow(champion, other, challenger.share, baseline, self._settings.shadow)
                 champion.observer = self._shadow.offer
@@ -154,6 +153,11 @@ class Live:
         else:
             manifest = self.served.manifest
             log.error("%s version %s stays: the champion is refused: %s", manifest.name, manifest.version, reason)
+
+
+def _reason(error: Exception, version: str) -> str:
+    """Why a version is not loaded. Errors of other packages do not say what they were about."""
+    return str(error) if isinstance(error, BundleError | OSError) else f"version {version} cannot be loaded: {error!r}"
 
 
 def _return_memory() -> None:

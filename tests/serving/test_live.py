@@ -1,5 +1,6 @@
 """A new champion takes over while requests go on; a bad one does not."""
 
+import json
 import os
 import shutil
 import threading
@@ -148,3 +149,22 @@ def test_a_file_that_becomes_readable_is_read(tmp_path, own_store, complete_row)
         kept.rename(graph)
         wait_until(lambda: running.anonymous.get("/health/ready").status_code == 200)
         assert running.client.post("/score", json={"data": [complete_row]}).status_code == 200
+
+
+def test_a_version_that_fails_in_an_unforeseen_way_is_refused_as_champion_and_as_challenger(
+    tmp_path, store, complete_row
+):
+    manifest = store.manifest(MODEL, "1")
+    files = {file: (store.path(MODEL, "1") / file).read_bytes() for file in manifest.files}
+    golden = json.loads(files["golden.json"])
+    golden["rows"][0]["age"] = "old"  # its digest is right, and no number
+    files["golden.json"] = json.dumps(golden).encode()
+    version = write_bundle(store, manifest, files).version
+    store.challenge(MODEL, version, 1.0)
+    with serve(tmp_path, store.root, MODEL=MODEL) as running:
+        assert f"there is no comparison with a challenger: version {version}" in running.log.read_text()
+        assert running.client.post("/score", json={"data": [complete_row]}).status_code == 200
+        store.promote(MODEL, version)
+        wait_until(lambda: "refused" in ready(running))
+        assert f"version {version} cannot be loaded" in ready(running)["refused"]
+        assert running.client.post("/score", json={"data": [complete_row]}).headers["x-model-version"] == "1"
