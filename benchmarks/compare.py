@@ -75,6 +75,7 @@ def standing(peer: Peer, site: Site, note: Note, extra: Mapping[str, str] | None
         "BENCH_PORT": str(port),
         "DO_NOT_TRACK": "true",  # nothing but loopback
         "BENTOML_DO_NOT_TRACK": "true",
+        "ORT_DISABLE_TELEMETRY": "1",
         **{name: value.format(**values) for name, value in peer.environment.items()},
         **(extra or {}),
     }

@@ -56,6 +56,7 @@ def train(
     seed: Annotated[int, typer.Option(min=0, help="Seed of split, search and folds.")] = 0,
     repeats: Annotated[int, typer.Option(min=0, help="Search anew on so many further splits: mean and sd.")] = 0,
     promote: Annotated[bool, typer.Option(help="Make the new version the champion.")] = False,
+    if_no_model: Annotated[bool, typer.Option("--if-no-model", help="Do nothing if there is a model already.")] = False,
     models: Models = DEFAULT_MODELS,
 ) -> None:
     """Find the best model for a table and write it as a bundle.
@@ -76,13 +77,17 @@ def train(
         budget, max_trials, seed, repeats,
     )  # fmt: skip
     store = Store(models)
+    if if_no_model and (names := store.names()):
+        console.print(f"There is a model already ({', '.join(names)}): nothing to do.")
+        return
     manifest = training.run(options, store, console)
     if promote:
         store.promote(manifest.name, manifest.version)
     champion = store.champion(manifest.name)
     if champion and champion.version == manifest.version:
         console.print(
-            f"{manifest.name} {manifest.version} is the champion. Serve it: `homeport up --model {manifest.name}`."
+            f"{manifest.name} {manifest.version} is the champion. An endpoint that runs takes it over; "
+            f"`homeport up --model {manifest.name}` starts one."
         )
     else:
         console.print(

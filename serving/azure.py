@@ -7,18 +7,18 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from importlib.metadata import version
 from time import perf_counter
 from typing import Any, ClassVar, Literal
 from urllib.parse import parse_qsl
 
 import msgspec
 
+from bundle import __version__
 from serving.errors import InvalidRequest
 from serving.exchange import Answer, Dialect, Headers, Request
 from serving.scorer import Method, Scorer
 
-_SERVER = (b"x-ms-server-version", f"homeport/{version('homeport')}".encode())
+_SERVER = (b"x-ms-server-version", f"homeport/{__version__}".encode())
 _SUCCEEDED = (b"x-ms-run-function-failed", b"False")
 
 

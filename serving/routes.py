@@ -3,20 +3,18 @@
 from __future__ import annotations
 
 import json
-from importlib.metadata import version as version_of
 from typing import Any
 
 from fastapi import APIRouter, Depends, Request
 from fastapi.responses import JSONResponse, PlainTextResponse
 from starlette.exceptions import HTTPException
 
+from bundle import __version__
 from serving import oip
 from serving.gate import KEY_WANTED, Gate
 from serving.invocations import Invocations
 from serving.keys import KeyRing
 from serving.scorer import Scorer
-
-VERSION = version_of("homeport")
 
 
 def unready(gate: Gate) -> str:
@@ -50,7 +48,7 @@ def open_inference(gate: Gate, keys: KeyRing) -> APIRouter:
 
     @router.get("", summary="What the server is, and which extensions it speaks.", **with_key)
     async def server() -> dict[str, Any]:
-        return {"name": "homeport", "version": VERSION, "extensions": oip.EXTENSIONS}
+        return {"name": "homeport", "version": __version__, "extensions": oip.EXTENSIONS}
 
     @router.head("/health/live", include_in_schema=False)
     @router.get("/health/live", summary="Whether the process answers.")
@@ -115,6 +113,6 @@ def mlflow(gate: Gate) -> APIRouter:
 
     @router.get("/version", summary="The version of Homeport.", response_class=PlainTextResponse)
     async def version() -> str:
-        return VERSION
+        return __version__
 
     return router

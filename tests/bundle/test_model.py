@@ -1,4 +1,7 @@
 import hashlib
+import os
+import subprocess
+import sys
 
 import msgspec
 import numpy as np
@@ -121,3 +124,12 @@ def test_without_a_kernel_onnx_runtime_scores(shop_bundle, monkeypatch, tmp_path
     finally:
         compiled._library.cache_clear()
     assert "there is no compiled kernel: it was not compiled: install a C compiler and run `make setup`" in caplog.text
+
+
+def test_onnx_runtime_does_not_call_home(shop_bundle, tmp_path):
+    """Its official packages send what they load to their makers; before they do they keep an id of the machine."""
+    code = "import sys; from pathlib import Path; from bundle.model import Model; Model(Path(sys.argv[1]))"
+    # not set by the environment; nor anything that ONNX Runtime takes for a machine that runs tests
+    kept = {name: os.environ[name] for name in ("PATH", "PYTHONPATH", "LD_LIBRARY_PATH") if name in os.environ}
+    subprocess.run([sys.executable, "-c", code, shop_bundle], env={**kept, "HOME": str(tmp_path)}, check=True)
+    assert list(tmp_path.iterdir()) == []

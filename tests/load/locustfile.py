@@ -3,7 +3,8 @@
     .venv/bin/uv pip install -r requirements/load.txt
     .venv/bin/locust -f tests/load/locustfile.py --host http://127.0.0.1:8000
 
-opens Locust's page on port 8089. The key comes from HOMEPORT_KEY, or from the embedded stack's file.
+opens Locust's page on port 8089; `docker compose --profile load up` does the same. The key comes from
+HOMEPORT_KEY, or from keys.json in the folder HOMEPORT_STATE, by default the embedded stack's.
 What should be refused counts as a success when it is refused, and as a failure when it is not.
 """
 
@@ -20,9 +21,7 @@ from homeport.traffic import drawn_rows
 
 ROWS = 512
 BATCH = 32
-
-
-KEYS = Path(".homeport/keys.json")
+KEYS = Path(os.environ.get("HOMEPORT_STATE", ".homeport"), "keys.json")
 
 
 def key() -> str:

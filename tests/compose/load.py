@@ -1,0 +1,55 @@
+"""A client that goes on while services come and go."""
+
+from __future__ import annotations
+
+import threading
+from collections import Counter
+from types import TracebackType
+from typing import Any, Self
+
+import httpx
+
+from tests.compose.stack import until
+
+
+class Load:
+    """Two threads post a row again and again; counts the statuses of the answers. Use as a context manager."""
+
+    def __init__(self, url: str, key: str, row: dict[str, Any]) -> None:
+        self._url, self._body = url, {"data": [row]}
+        self._headers = {"Authorization": f"Bearer {key}"}
+        self._end = threading.Event()
+        self._lock = threading.Lock()
+        self._threads = [threading.Thread(target=self._run, daemon=True) for _ in range(2)]
+        self.answers: Counter[int] = Counter()
+        self.unanswered = 0
+
+    def wait_for_answers(self, count: int) -> None:
+        """Until so many more requests were answered with 200."""
+        wanted = self.answers[200] + count
+        until(lambda: self.answers[200] >= wanted, f"{count} more answers")
+
+    def __enter__(self) -> Self:
+        for thread in self._threads:
+            thread.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._end.set()
+        for thread in self._threads:
+            thread.join()
+
+    def _run(self) -> None:
+        with httpx.Client(base_url=self._url, headers=self._headers, timeout=10) as client:
+            while not self._end.wait(0.002):  # some hundreds a second: the machine has other work too
+                try:
+                    status = client.post("/score", json=self._body).status_code
+                except httpx.TransportError:
+                    with self._lock:
+                        self.unanswered += 1
+                    self._end.wait(0.05)
+                else:
+                    with self._lock:
+                        self.answers[status] += 1
