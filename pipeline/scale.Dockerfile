@@ -13,7 +13,8 @@ RUN --mount=type=cache,target=/root/.cache \
 COPY requirements/scale.txt /build/requirements/
 RUN --mount=type=cache,target=/root/.cache \
     python3 -m venv --without-pip /opt/venv \
-    && /build/tools/bin/uv pip install --quiet --python /opt/venv --require-hashes -r /build/requirements/scale.txt
+    && /build/tools/bin/uv pip install --quiet --python /opt/venv --require-hashes -r /build/requirements/scale.txt \
+    && rm /opt/venv/.lock # uv leaves it open to all
 COPY bundle /opt/homeport/bundle
 RUN python3 /opt/homeport/bundle/compile.py && python3 -m compileall -q /opt/homeport
 
