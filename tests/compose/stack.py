@@ -42,9 +42,10 @@ class Stack:
         assert done.returncode == 0, f"compose {' '.join(arguments)}: {done.stdout[-1000:]}{done.stderr[-3000:]}"
         return done.stdout
 
-    def configuration(self, profile: str) -> dict[str, Any]:
-        """What compose makes of the file with a profile."""
-        found: dict[str, Any] = json.loads(self.compose("--profile", profile, "config", "--format", "json"))
+    def configuration(self, *profiles: str) -> dict[str, Any]:
+        """What compose makes of the file with profiles."""
+        options = [word for profile in profiles for word in ("--profile", profile)]
+        found: dict[str, Any] = json.loads(self.compose(*options, "config", "--format", "json"))
         return found
 
     def remove(self) -> None:

@@ -48,7 +48,9 @@ def test_an_image_runs_as_nobody_in_particular_and_says_what_it_is(image):
 
 def test_nothing_in_an_image_may_be_changed_by_its_user(image):
     """But for the mount points of volumes and what every system leaves open."""
-    writable = run(image, "find / -xdev -writable -not -type l -not -path '/proc/*' -not -path '/dev/*' 2>/dev/null; true")
+    writable = run(
+        image, "find / -xdev -writable -not -type l -not -path '/proc/*' -not -path '/dev/*' 2>/dev/null; true"
+    )
     allowed = ("/tmp", "/var/tmp", "/run/lock", "/var/lib/homeport/", "/var/cache/homeport", "/var/lock")
     assert [path for path in writable.split() if not path.startswith(allowed)] == []
 
