@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +16,9 @@ from starlette.exceptions import HTTPException
 from starlette.middleware.cors import CORSMiddleware
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from bundle import Manifest
+from bundle import Manifest, __version__
+from observability.telemetry import Outlet
+from observability.telemetry import Settings as TelemetrySettings
 from serving import openapi, routes, swagger
 from serving.gate import Gate
 from serving.keys import KeyRing
@@ -50,20 +52,23 @@ class Application(FastAPI):
             await super().__call__(scope, receive, send)
 
 
-def create_app(settings: Settings | None = None) -> Application:
+def create_app(settings: Settings | None = None, telemetry: TelemetrySettings | None = None) -> Application:
     """Build the application; settings come from the environment unless given.
 
     A bundle that cannot be loaded does not stop the start: readiness and scoring answer 503 with the
     reason until there is one that can. Raises KeysError if the file of keys is damaged.
     """
-    settings = settings or Settings()
+    settings, telemetry = settings or Settings(), telemetry or TelemetrySettings()
     keys = KeyRing(settings.keys)
     live = Live(settings, keys)
 
     @asynccontextmanager
-    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
-        with live.watching():
+    async def lifespan(app: Application) -> AsyncIterator[None]:
+        counted = app.gate.telemetry
+        outlet = Outlet(telemetry, "serving", __version__) if telemetry.endpoint else None
+        with live.watching(), outlet.sending(counted) if outlet else nullcontext():
             yield
+            counted.summarise()
 
     app = Application(
         title="Homeport",
@@ -72,7 +77,7 @@ def create_app(settings: Settings | None = None) -> Application:
         lifespan=lifespan,
         telemetry={"tracing": False, "metrics": False, "logs": False},
     )
-    app.gate = Gate(live, keys, Telemetry(), settings)
+    app.gate = Gate(live, keys, Telemetry(telemetry), settings)
     app.scoring = app.gate
     origins = [origin.strip() for origin in settings.cors_origins.split(",") if origin.strip()]
     if origins:

@@ -74,7 +74,7 @@ class Dialect(ABC):
 class Mounted:
     """A dialect at its path: over the scorer that is served, or over the reason why there is none."""
 
-    __slots__ = ("answer", "dialect", "inline_bytes", "methods", "stamp", "version")
+    __slots__ = ("answer", "dialect", "inline_bytes", "methods", "model", "stamp", "version")
 
     def __init__(self, dialect: type[Dialect], scorer: Scorer | NotReady, inline_bytes: int) -> None:
         """Bodies of up to `inline_bytes` may be answered in the event loop, fewer where rows are short."""
@@ -82,14 +82,14 @@ class Mounted:
         self.methods = dialect.methods
         self.inline_bytes = 0 if dialect.slow else inline_bytes
         self.stamp: Headers = []
-        self.version = ""
+        self.model = self.version = ""
         self.answer: Callable[[Request], Answer]
         if isinstance(scorer, NotReady):
             self.answer = _raising(str(scorer))
         else:
             self.answer = dialect(scorer).answer
             self.inline_bytes = min(self.inline_bytes, INLINE_BYTES_A_COLUMN * len(scorer.manifest.columns))
-            self.version = scorer.manifest.version
+            self.model, self.version = scorer.manifest.name, scorer.manifest.version
             self.stamp = [
                 (b"x-model-name", scorer.manifest.name.encode()),
                 (b"x-model-version", self.version.encode()),

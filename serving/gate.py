@@ -150,10 +150,7 @@ class Gate:
     ) -> Answer:
         """The answer with the headers that all answers have, counted."""
         answer.headers += [*mounted.stamp, (b"x-request-id", request.id), *mounted.dialect.headers(request)]
-        self.telemetry.record(
-            mounted.dialect.name, answer.status, key, mounted.version, answer.rows,
-            perf_counter() - started, request.id,
-        )  # fmt: skip
+        self.telemetry.record(mounted, request, answer, key, perf_counter() - started)
         return answer
 
 

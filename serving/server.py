@@ -11,6 +11,7 @@ from time import monotonic
 
 import uvicorn
 
+from observability.telemetry import Settings as TelemetrySettings
 from serving.app import Application, create_app
 from serving.protocol import KEEP_ALIVE_SECONDS, Protocol
 from serving.settings import Settings
@@ -47,7 +48,6 @@ class Server(uvicorn.Server):
         while self.server_state.connections and monotonic() < end and not self.force_exit:  # noqa: ASYNC110 (uvicorn has no event for it)
             await asyncio.sleep(0.02)
         await super().shutdown(sockets)
-        self._gate.telemetry.summarise()
 
     def _cut_slow_clients(self) -> None:
         now = monotonic()
@@ -56,10 +56,10 @@ class Server(uvicorn.Server):
                 connection.expire()
 
 
-def run_worker(settings: Settings, listener: socket.socket, parent: int) -> None:
+def run_worker(settings: Settings, telemetry: TelemetrySettings, listener: socket.socket, parent: int) -> None:
     """Serve on a listening socket until SIGTERM or SIGINT."""
     gc.set_threshold(*GARBAGE)
-    app = create_app(settings)
+    app = create_app(settings, telemetry)
     config = uvicorn.Config(
         app,
         http=partial(Protocol, app.gate, settings.receive_seconds),  # type: ignore[arg-type]

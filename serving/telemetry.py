@@ -1,7 +1,7 @@
-"""What is remembered of each request: counts by dialect, status and key, and how long it took.
+"""What is remembered of each request: counts by path, status and key, and how long it took.
 
-A request costs a dictionary entry and a bisection; nothing is sent or formatted while it waits. The
-name of the key is kept, never the key.
+A request costs a dictionary entry and a bisection, and a tuple if it is kept as a span; nothing is sent
+or formatted while it waits. The name of the key is kept, never the key.
 """
 
 from __future__ import annotations
@@ -14,7 +14,15 @@ from itertools import accumulate
 from math import inf
 from time import monotonic
 
+from opentelemetry.sdk.metrics.export import Metric
+from opentelemetry.sdk.resources import Resource
+from opentelemetry.sdk.trace import ReadableSpan
+from opentelemetry.trace import SpanContext
+
+from observability.telemetry import Settings, counter, histogram
+from serving.exchange import Answer, Mounted, Request
 from serving.keys import KeyName
+from serving.spans import Spans
 
 log = logging.getLogger("homeport.serving.requests")
 
@@ -23,55 +31,103 @@ BOUNDS = (0.0001, 0.00025, 0.0005, 0.001, 0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 
 FAILURES_A_SECOND = 10  # lines in the log; the rest is counted
 
 
-class Telemetry:
-    """The aggregates of one worker since its last summary, and a line in the log for each failed request."""
+class Series:
+    """The durations of one kind of request, since the worker began."""
 
-    def __init__(self, clock: Callable[[], float] = monotonic) -> None:
+    __slots__ = ("counts", "least", "most", "seconds", "told")
+
+    def __init__(self) -> None:
+        self.counts = [0] * (len(BOUNDS) + 1)
+        self.told = [0] * (len(BOUNDS) + 1)  # how many of them are in a summary already
+        self.seconds = 0.0
+        self.least, self.most = inf, 0.0
+
+
+class Telemetry:
+    """The aggregates of one worker, a line in the log for each failed request, and the requests that are kept."""
+
+    def __init__(self, settings: Settings | None = None, clock: Callable[[], float] = monotonic) -> None:
+        """Spans are kept only where there is somewhere to send them."""
         self._clock = clock
-        self._clear()
+        self._spans = Spans(settings.sample_share, settings.slow_seconds) if settings and settings.endpoint else None
+        self._series: dict[tuple[str, str, str, int, KeyName | None], Series] = {}
+        self._rows: Counter[tuple[str, str]] = Counter()  # by model and version
+        self._rows_told: Counter[tuple[str, str]] = Counter()
+        self._since = clock()
         self._second = 0.0
         self._lines = 0
         self._silent = 0
 
-    def record(
-        self, dialect: str, status: int, key: KeyName | None, version: str, rows: int, seconds: float, request: bytes
-    ) -> None:
+    def record(self, mounted: Mounted, request: Request, answer: Answer, key: KeyName | None, seconds: float) -> None:
         """Count one answered request."""
-        self.requests[dialect, status, key or "no key"] += 1
-        self.durations[bisect_left(BOUNDS, seconds)] += 1
-        if status < 400:
-            self.rows[version] += rows
+        method = request.method if request.method in mounted.methods else "_OTHER"  # nobody may make up series
+        kind = mounted.dialect.name, method, request.path, answer.status, key
+        series = self._series.get(kind)
+        if series is None:
+            series = self._series[kind] = Series()
+        series.counts[bisect_left(BOUNDS, seconds)] += 1
+        series.seconds += seconds
+        series.most = max(series.most, seconds)
+        series.least = min(series.least, seconds)
+        span = self._spans.offer(mounted, request, answer, key, seconds) if self._spans else None
+        if answer.status < 400:
+            self._rows[mounted.model, mounted.version] += answer.rows
         else:
-            self._complain(dialect, status, key, seconds, request)
+            self._complain(mounted.dialect.name, answer.status, key, seconds, request.id, span)
+
+    def spans(self, resource: Resource) -> list[ReadableSpan]:
+        """Those that ended since the last call."""
+        return self._spans.take(resource) if self._spans else []
+
+    def lost_spans(self) -> int:
+        """How many there was no place for."""
+        return self._spans.lost if self._spans else 0
+
+    def metrics(self, since: int, now: int) -> list[Metric]:
+        """The sums of this worker; called from another thread."""
+        durations = [
+            (_attributes(*kind), series.counts[:], series.seconds, series.least, series.most)
+            for kind, series in list(self._series.items())
+        ]
+        rows = [
+            ({"ml.model.name": model, "ml.model.version": version}, count)
+            for (model, version), count in list(self._rows.items())
+        ]
+        return [
+            histogram(
+                "http.server.request.duration", "s", "Duration of HTTP server requests.", BOUNDS, durations, since, now
+            ),
+            counter("ml.prediction.rows", "{row}", "Rows that were scored.", rows, since, now),
+        ]
 
     def summarise(self) -> None:
-        """Write what was counted as one line to the log, and begin anew."""
-        total = self.requests.total()
-        if total:
-            kinds = ", ".join(
-                f"{count:,} {dialect} {status} by {key}"
-                for (dialect, status, key), count in sorted(self.requests.items())
-            )
-            rows = ", ".join(f"{count:,} by version {version}" for version, count in sorted(self.rows.items()))
-            log.info(
-                "%s requests in %.0f s: %s; rows: %s; 50 %% within %g ms, 99 %% within %g ms",
-                f"{total:,}", self._clock() - self._since, kinds, rows or "none", self._within(0.5), self._within(0.99),
-            )  # fmt: skip
-        self._clear()
+        """Write what was counted since the last summary as one line to the log."""
+        requests: Counter[tuple[str, int, str]] = Counter()
+        durations = [0] * (len(BOUNDS) + 1)
+        for (dialect, _, _, status, key), series in self._series.items():
+            fresh = [count - told for count, told in zip(series.counts, series.told, strict=True)]
+            series.told = series.counts[:]
+            requests[dialect, status, key or "no key"] += sum(fresh)
+            durations = [count + more for count, more in zip(durations, fresh, strict=True)]
+        fresh_rows = self._rows - self._rows_told
+        self._rows_told = self._rows.copy()
+        seconds, self._since = self._clock() - self._since, self._clock()
+        if not any(durations):
+            return
+        kinds = ", ".join(
+            f"{count:,} {dialect} {status} by {key}"
+            for (dialect, status, key), count in sorted(requests.items())
+            if count
+        )
+        rows = ", ".join(f"{count:,} by version {version}" for (_, version), count in sorted(fresh_rows.items()))
+        log.info(
+            "%s requests in %.0f s: %s; rows: %s; 50 %% within %g ms, 99 %% within %g ms",
+            f"{requests.total():,}", seconds, kinds, rows or "none", _within(0.5, durations), _within(0.99, durations),
+        )  # fmt: skip
 
-    def _clear(self) -> None:
-        self.requests: Counter[tuple[str, int, str]] = Counter()  # (dialect, status, key's name)
-        self.durations = [0] * (len(BOUNDS) + 1)
-        self.rows: Counter[str] = Counter()  # by model version
-        self._since = self._clock()
-
-    def _within(self, share: float) -> float:
-        """The bound in milliseconds that a share of the requests stayed under."""
-        reached = accumulate(self.durations)
-        wanted = share * sum(self.durations)
-        return 1000 * next((bound for bound, count in zip(BOUNDS, reached, strict=False) if count >= wanted), inf)
-
-    def _complain(self, dialect: str, status: int, key: KeyName | None, seconds: float, request: bytes) -> None:
+    def _complain(
+        self, dialect: str, status: int, key: KeyName | None, seconds: float, request: bytes, span: SpanContext | None
+    ) -> None:
         now = self._clock()
         if now - self._second >= 1:
             if self._silent:
@@ -82,5 +138,25 @@ class Telemetry:
             return
         self._lines += 1
         log.warning(
-            "%d %s key=%s %.1f ms request=%s", status, dialect, key or "none", seconds * 1000, request.decode("latin-1")
-        )
+            "%d %s key=%s %.1f ms request=%s", status, dialect, key or "none", seconds * 1000,
+            request.decode("latin-1"), extra={"span": span},
+        )  # fmt: skip
+
+
+def _attributes(dialect: str, method: str, path: str, status: int, key: KeyName | None) -> dict[str, str | int]:
+    error: dict[str, str | int] = {"error.type": str(status)} if status >= 500 else {}
+    return error | {
+        "http.request.method": method,
+        "http.route": path,
+        "http.response.status_code": status,
+        "url.scheme": "http",
+        "homeport.dialect": dialect,
+        "homeport.key": key or "none",
+    }
+
+
+def _within(share: float, durations: list[int]) -> float:
+    """The bound in milliseconds that a share of the requests stayed under."""
+    reached = accumulate(durations)
+    wanted = share * sum(durations)
+    return 1000 * next((bound for bound, count in zip(BOUNDS, reached, strict=False) if count >= wanted), inf)

@@ -16,6 +16,7 @@ import socket
 import sys
 from time import monotonic
 
+from observability.telemetry import Settings as TelemetrySettings
 from serving.errors import AddressRefused, ServingError
 from serving.server import BACKLOG, DRAIN_SECONDS, GRACE_SECONDS, run_worker
 from serving.settings import Settings
@@ -30,9 +31,9 @@ _AWAITED = _STOP | {signal.SIGCHLD}
 class Workers:
     """The worker processes of one endpoint."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, telemetry: TelemetrySettings) -> None:
         """Open the sockets. Raises AddressRefused."""
-        self._settings = settings
+        self._settings, self._telemetry = settings, telemetry
         try:
             self._sockets = listeners(settings.host, settings.port, settings.workers)
         except (OSError, UnicodeError) as error:  # the latter of a host that is no name
@@ -98,7 +99,7 @@ class Workers:
             for awaited in _AWAITED:
                 signal.signal(awaited, signal.SIG_DFL)
             signal.pthread_sigmask(signal.SIG_UNBLOCK, _AWAITED)
-            run_worker(self._settings, self._sockets[place], parent)
+            run_worker(self._settings, self._telemetry, self._sockets[place], parent)
             status = 0
         except ServingError as error:  # in one line: it comes twice a second
             log.error("the worker cannot start: %s", error)

@@ -2,8 +2,27 @@ import logging
 
 import pytest
 
+from serving.errors import NotReady
+from serving.exchange import Answer, Dialect, Mounted, Request
 from serving.telemetry import FAILURES_A_SECOND, Telemetry
 from tests.conftest import serve
+
+
+class Anything(Dialect):
+    """What telemetry asks of a dialect is its name."""
+
+    def __init__(self, _):
+        pass
+
+    def answer(self, request):
+        raise NotImplementedError
+
+
+def record(telemetry, dialect, status, key, version, rows, seconds, identifier):
+    mounted = Mounted(type("", (Anything,), {"name": dialect}), NotReady(""), 1)
+    mounted.version = version
+    request = Request("POST", "/score", b"", {}, identifier)
+    telemetry.record(mounted, request, Answer(b"", status, rows=rows), key, seconds)
 
 
 @pytest.fixture
@@ -14,8 +33,8 @@ def telemetry(caplog):
 
 def test_a_summary_counts_by_dialect_status_and_key_and_begins_anew(telemetry, caplog):
     for _ in range(99):
-        telemetry.record("azure", 200, "primary", "3", 2, 0.00009, b"id")
-    telemetry.record("oip", 200, "secondary", "4", 5, 0.3, b"id")
+        record(telemetry, "azure", 200, "primary", "3", 2, 0.00009, b"id")
+    record(telemetry, "oip", 200, "secondary", "4", 5, 0.3, b"id")
     telemetry.summarise()
     (line,) = caplog.messages
     assert "100 requests in" in line
@@ -31,10 +50,10 @@ def test_failures_are_logged_and_a_flood_of_them_is_counted(caplog):
     now = 100.0
     telemetry = Telemetry(clock=lambda: now)
     for _ in range(FAILURES_A_SECOND + 7):
-        telemetry.record("azure", 401, None, "1", 0, 0.001, b"r-1")
+        record(telemetry, "azure", 401, None, "1", 0, 0.001, b"r-1")
     assert caplog.messages == ["401 azure key=none 1.0 ms request=r-1"] * FAILURES_A_SECOND
     now = 102.0
-    telemetry.record("azure", 400, "primary", "1", 0, 0.001, b"r-2")
+    record(telemetry, "azure", 400, "primary", "1", 0, 0.001, b"r-2")
     assert caplog.messages[-2:] == ["7 more failed requests", "400 azure key=primary 1.0 ms request=r-2"]
 
 

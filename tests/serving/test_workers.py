@@ -10,6 +10,7 @@ import time
 import psutil
 import pytest
 
+from observability.telemetry import Settings as TelemetrySettings
 from serving.errors import AddressRefused
 from serving.settings import Settings
 from serving.workers import Workers, listeners
@@ -118,7 +119,7 @@ def test_ctrl_c_ends_it_quietly(tmp_path, shop_store):
 def test_a_host_that_is_no_name_is_said_in_one_line():
     for host in ("a..b", "a" * 300):
         with pytest.raises(AddressRefused, match="port 1"):
-            Workers(Settings(host=host, port=1))
+            Workers(Settings(host=host, port=1), TelemetrySettings())
 
 
 def test_a_worker_that_cannot_start_says_why_in_a_line_and_is_back_when_it_can(tmp_path, shop_store, complete_row):

@@ -1,0 +1,1 @@
+"""Telemetry: the library that services use, and what collects, stores and shows it."""

@@ -1,0 +1,158 @@
+"""Sends what one process has to tell, from a thread, every few seconds.
+
+Nothing here is global: FastAPI would measure everything once more as soon as OpenTelemetry's providers
+were set. A process that forks starts its outlet after the fork.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+import uuid
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any, Generic, Protocol, TypeVar
+
+from opentelemetry.exporter.otlp.proto.http import Compression
+from opentelemetry.exporter.otlp.proto.http._log_exporter import OTLPLogExporter
+from opentelemetry.exporter.otlp.proto.http.metric_exporter import OTLPMetricExporter
+from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
+from opentelemetry.sdk._logs import ReadableLogRecord
+from opentelemetry.sdk.metrics.export import Metric, MetricsData, ResourceMetrics, ScopeMetrics
+from opentelemetry.sdk.resources import Resource
+from opentelemetry.sdk.trace import ReadableSpan
+from opentelemetry.sdk.util.instrumentation import InstrumentationScope
+
+from observability.telemetry.lines import LogTap
+from observability.telemetry.metrics import counter
+from observability.telemetry.settings import Settings
+
+log = logging.getLogger("homeport.telemetry")
+
+EXPORT_SECONDS = 2.0
+STOP_SECONDS = 2.0
+WAITING = 20_000  # spans, and lines, that wait for a collector; past it the oldest are dropped
+BATCH = 2_000
+SCOPE = InstrumentationScope("homeport")
+_Item = TypeVar("_Item")
+
+
+class Source(Protocol):
+    """A part of a service that has something to tell."""
+
+    def spans(self, resource: Resource) -> list[ReadableSpan]:
+        """Those that ended since the last call."""
+
+    def metrics(self, since: int, now: int) -> list[Metric]:
+        """The sums so far; the times are nanoseconds of the epoch."""
+
+    def lost_spans(self) -> int:
+        """How many could not be kept until they were asked for."""
+
+
+class Outlet:
+    """The way out of one process.
+
+    >>> with Outlet(settings, "serving", "0.1.0").sending(source):
+    ...     serve()
+    """
+
+    def __init__(self, settings: Settings, service: str, version: str) -> None:
+        self.resource = Resource(
+            {
+                "service.namespace": "homeport",
+                "service.name": service,
+                "service.version": version,
+                "service.instance.id": str(uuid.uuid4()),
+            }
+        )
+        self._settings = settings
+        where = settings.endpoint.rstrip("/")
+        how: dict[str, Any] = {"timeout": EXPORT_SECONDS, "compression": Compression.Gzip}
+        self._metrics = OTLPMetricExporter(f"{where}/v1/metrics", **how)
+        self._spans: _Queue[ReadableSpan] = _Queue(OTLPSpanExporter(f"{where}/v1/traces", **how).export)
+        self._lines: _Queue[ReadableLogRecord] = _Queue(OTLPLogExporter(f"{where}/v1/logs", **how).export)
+        self._since = time.time_ns()
+        self._failed = 0
+        self._failing = False
+        self._end = threading.Event()
+        # The exporters complain of each try; what matters is told here, once.
+        logging.getLogger("opentelemetry.exporter").setLevel(logging.CRITICAL)
+
+    @contextmanager
+    def sending(self, source: Source) -> Iterator[None]:
+        """Send until the end of the context, and then for at most STOP_SECONDS what is left."""
+        tap = LogTap(self.resource, self._lines.put)
+        logging.getLogger("homeport").addHandler(tap)
+        thread = threading.Thread(target=self._run, args=(source,), name="telemetry", daemon=True)
+        thread.start()
+        try:
+            yield
+        finally:
+            logging.getLogger("homeport").removeHandler(tap)
+            self._end.set()
+            thread.join(STOP_SECONDS)
+
+    def _run(self, source: Source) -> None:
+        while True:
+            last = self._end.wait(self._settings.interval_seconds)
+            try:
+                self._send(source)
+            except Exception:
+                log.exception("telemetry could not be made ready")
+            if last:
+                return
+
+    def _send(self, source: Source) -> None:
+        for span in source.spans(self.resource):
+            self._spans.put(span)
+        # all are tried, whatever becomes of the first
+        sent = [self._send_metrics(source), self._spans.send(), self._lines.send()]
+        self._failed += sent.count(False)
+        if all(sent) == self._failing:
+            self._failing = not self._failing
+            if self._failing:
+                log.warning("%s takes no telemetry: it is tried again, and goes on waiting", self._settings.endpoint)
+            else:
+                log.warning("%s takes telemetry again", self._settings.endpoint)
+
+    def _send_metrics(self, source: Source) -> bool:
+        period = self._since, time.time_ns()
+        dropped = [
+            ({"signal": "traces"}, self._spans.dropped + source.lost_spans()),
+            ({"signal": "logs"}, self._lines.dropped),
+        ]
+        metrics = [
+            *source.metrics(*period),
+            counter("homeport.telemetry.dropped", "1", "Spans and lines that found no place.", dropped, *period),
+            counter("homeport.telemetry.failed_exports", "1", "Sendings that failed.", [({}, self._failed)], *period),
+        ]
+        scope = ScopeMetrics(SCOPE, metrics, "")
+        data = MetricsData([ResourceMetrics(self.resource, [scope], "")])
+        return self._metrics.export(data).name == "SUCCESS"
+
+
+class _Queue(Generic[_Item]):
+    """What waits to be sent: the newest, and a count of the others."""
+
+    def __init__(self, export: Callable[[Sequence[_Item]], Any]) -> None:
+        self._export = export
+        self._waiting: deque[_Item] = deque()
+        self.dropped = 0
+
+    def put(self, item: _Item) -> None:
+        """Never waits: any thread may call it."""
+        if len(self._waiting) >= WAITING:
+            self._waiting.popleft()
+            self.dropped += 1
+        self._waiting.append(item)
+
+    def send(self) -> bool:
+        """Send what waits; what could not be sent stays. Says whether all went."""
+        while batch := [self._waiting.popleft() for _ in range(min(BATCH, len(self._waiting)))]:
+            if self._export(batch).name != "SUCCESS":
+                self._waiting.extendleft(reversed(batch))
+                return False
+        return True

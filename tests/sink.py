@@ -1,0 +1,85 @@
+"""Receivers that stand where telemetry goes: OTLP over HTTP, and Azure's ingestion endpoint."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import threading
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from types import TracebackType
+from typing import Any, Self
+
+from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceRequest
+from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportMetricsServiceRequest
+from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
+from opentelemetry.proto.logs.v1.logs_pb2 import LogRecord
+from opentelemetry.proto.metrics.v1.metrics_pb2 import Metric
+from opentelemetry.proto.trace.v1.trace_pb2 import Span
+
+
+class Sink:
+    """A server that keeps what it is sent. Use as a context manager, also again and again."""
+
+    def __init__(self, port: int, host: str = "127.0.0.1") -> None:
+        self._address = host, port
+        self.url = f"http://{host}:{port}"
+        self.spans: list[tuple[dict[str, Any], Span]] = []
+        self.metrics: list[tuple[dict[str, Any], Metric]] = []
+        self.logs: list[tuple[dict[str, Any], LogRecord]] = []
+        self.envelopes: list[dict[str, Any]] = []
+
+    def __enter__(self) -> Self:
+        sink = self
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_POST(self) -> None:
+                body = self.rfile.read(int(self.headers["Content-Length"]))
+                if self.headers.get("Content-Encoding") == "gzip":
+                    body = gzip.decompress(body)
+                answer = sink.take(self.path, body)
+                self.send_response(200)
+                self.send_header("Content-Length", str(len(answer)))
+                self.end_headers()
+                self.wfile.write(answer)
+
+            def log_message(self, *_: Any) -> None:
+                pass
+
+        self._server = ThreadingHTTPServer(self._address, Handler)
+        self._thread = threading.Thread(target=self._server.serve_forever, args=(0.05,), daemon=True)
+        self._thread.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._server.shutdown()
+        self._server.server_close()
+        self._thread.join()
+
+    def take(self, path: str, body: bytes) -> bytes:
+        """Keep what came, each with the attributes of its resource; returns the answer."""
+        if path == "/v1/traces":
+            for traces in ExportTraceServiceRequest.FromString(body).resource_spans:
+                self.spans += [(_resource(traces), span) for scope in traces.scope_spans for span in scope.spans]
+        elif path == "/v1/metrics":
+            for metrics in ExportMetricsServiceRequest.FromString(body).resource_metrics:
+                found = [metric for scope in metrics.scope_metrics for metric in scope.metrics]
+                self.metrics += [(_resource(metrics), metric) for metric in found]
+        elif path == "/v1/logs":
+            for logs in ExportLogsServiceRequest.FromString(body).resource_logs:
+                self.logs += [(_resource(logs), record) for scope in logs.scope_logs for record in scope.log_records]
+        else:  # Azure's: a JSON object a line, or a list
+            lines = [json.loads(line) for line in body.decode().splitlines()]
+            self.envelopes += [part for line in lines for part in (line if isinstance(line, list) else [line])]
+            return json.dumps({"itemsReceived": len(lines), "itemsAccepted": len(lines), "errors": []}).encode()
+        return b""
+
+
+def attributes(of: Any) -> dict[str, Any]:
+    """Attributes of a resource, a span, a point or a line, as a dictionary."""
+    return {pair.key: getattr(pair.value, pair.value.WhichOneof("value")) for pair in of.attributes}
+
+
+def _resource(part: Any) -> dict[str, Any]:
+    return attributes(part.resource)
