@@ -8,6 +8,7 @@ import pytest
 import typer
 
 from homeport.__main__ import app
+from observability.telemetry import Settings as TelemetrySettings
 from serving.app import create_app
 from serving.settings import Settings
 from tests.conftest import ROOT
@@ -42,9 +43,11 @@ def test_every_command_and_option_is_documented(path, command):
             assert f"`{parameter.envvar}`" in REFERENCE
 
 
-def test_every_setting_is_documented_with_its_default():
-    for name, field in Settings.model_fields.items():
-        row = re.search(rf"^\| `HOMEPORT_SERVING_{name.upper()}` \| (.+?) \|", REFERENCE, re.MULTILINE)
+@pytest.mark.parametrize("settings", [Settings, TelemetrySettings])
+def test_every_setting_is_documented_with_its_default(settings):
+    for name, field in settings.model_fields.items():
+        variable = settings.model_config["env_prefix"] + name.upper()
+        row = re.search(rf"^\| `{variable}` \| (.+?) \|", REFERENCE, re.MULTILINE)
         assert row, name
         if field.default not in (None, ""):
             assert str(field.default).lower() in row[1].lower()
