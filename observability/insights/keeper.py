@@ -56,12 +56,16 @@ class Keeper:
         while not self._end.is_set():
             try:
                 self.sweep()
-                report = self._counters.report()
-                if report.tables:
-                    self._writer.submit(report)
             except duckdb.Error as error:
                 log.warning("Old rows were not deleted: %s", str(error).splitlines()[0])
+            self._report()
             self._end.wait(SECONDS)
+        self._report()
+
+    def _report(self) -> None:
+        report = self._counters.report()
+        if report.tables:
+            self._writer.submit(report)
 
     def _delete_before(self, time: datetime) -> int:
         total = 0

@@ -98,7 +98,7 @@ def parse(signal: Signal, body: bytes, encoding: Encoding) -> Any:
         if encoding is Encoding.PROTOBUF:
             message.ParseFromString(body)
         else:
-            document = msgspec.json.decode(body)
+            document = msgspec.json.decode(body, type=dict[str, Any])
             _convert_ids(document)
             json_format.ParseDict(document, message, ignore_unknown_fields=True)
     except (DecodeError, json_format.ParseError, msgspec.DecodeError, RecursionError, UnicodeDecodeError) as error:

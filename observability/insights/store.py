@@ -45,11 +45,13 @@ class Store:
         self.path = folder / FILE
         try:
             folder.mkdir(parents=True, exist_ok=True)
+            if not self.path.exists():
+                _create(self.path)
             self._connection = duckdb.connect(str(self.path), config=_configuration(memory_bytes))
         except (duckdb.Error, OSError) as error:
             raise StoreUnusable(_why(self.path, error)) from None
         try:
-            self._prepare()
+            self._verify()
             self._connection.execute("SET GLOBAL TimeZone = 'UTC'; SET lock_configuration = true")
         except duckdb.Error as error:
             self.close()
@@ -80,23 +82,14 @@ class Store:
         """Write the log into the file and close it."""
         self._connection.close()
 
-    def _prepare(self) -> None:
-        known = {
-            f"{schema}.{name}"
-            for schema, name in self._connection.execute(
-                "SELECT schema_name, table_name FROM duckdb_tables() WHERE NOT internal"
-            ).fetchall()
-        }
-        if not known:
-            with Transaction(self._connection):
-                for statement in _SETUP:
-                    self._connection.execute(statement)
-            return
-        if "homeport.version" not in known:
+    def _verify(self) -> None:
+        """The tables are ours, and of this release."""
+        query = "SELECT count(*) FROM duckdb_tables() WHERE schema_name = 'homeport' AND table_name = 'version'"
+        if self._connection.execute(query).fetchall() == [(0,)]:
             raise StoreUnusable(
                 f"{self.path} is a database of something else. Point HOMEPORT_INSIGHTS_DATA to another folder."
             )
-        number = (self._connection.execute("SELECT number FROM homeport.version").fetchone() or (None,))[0]
+        ((number,),) = self._connection.execute("SELECT number FROM homeport.version").fetchall()
         if number != SCHEMA_NUMBER:
             raise StoreUnusable(
                 f"{self.path} has tables of schema {number}, this version of Homeport knows {SCHEMA_NUMBER}. Use the "
@@ -149,6 +142,16 @@ def _append(cursor: duckdb.DuckDBPyConnection, table: str, rows: pa.Table, *, re
         cursor.execute(f"INSERT INTO {table} SELECT * FROM arriving")  # noqa: S608 (our own names)
     finally:
         cursor.unregister("arriving")
+
+
+def _create(path: Path) -> None:
+    """Make the file under another name first: one that is there is whole."""
+    new = path.with_name(f".{path.name}.new")
+    new.unlink(missing_ok=True)  # of a start that was killed
+    with duckdb.connect(str(new)) as connection:
+        for statement in _SETUP:
+            connection.execute(statement)
+    new.replace(path)
 
 
 def _configuration(memory_bytes: int) -> dict[str, str | bool | int | float | list[str]]:
