@@ -91,9 +91,8 @@ def fill(folder: Path, rows: int) -> str:
     writer.close()
     store.close()
     size = (folder / FILE).stat().st_size
-    print(
-        f"{rows:,} requests with what belongs to them: {size / 1e6:,.0f} MB, filled in {time.perf_counter() - began:,.0f} s"
-    )
+    taken = time.perf_counter() - began
+    print(f"{rows:,} requests and what belongs to them: {size / 1e6:,.0f} MB, filled in {taken:,.0f} s")
     return operation
 
 

@@ -21,6 +21,7 @@ from observability.insights.batch import Batch
 from observability.insights.deltas import Point, Value
 from observability.insights.tables import as_json
 
+_MOST = 2**63 - 1
 DataPoint = NumberDataPoint | HistogramDataPoint | ExponentialHistogramDataPoint | SummaryDataPoint
 
 
@@ -34,6 +35,9 @@ def add_metrics(export: ExportMetricsServiceRequest, batch: Batch) -> None:
                 for data, value in _points(metric, cumulative):
                     batch.received["points"] += 1
                     if data.flags & DataPointFlags.DATA_POINT_FLAGS_NO_RECORDED_VALUE_MASK:
+                        continue
+                    if value.times > _MOST:
+                        batch.rejected["a count of 2^63 or more"] += 1
                         continue
                     if not batch.timely(data.time_unix_nano):
                         continue

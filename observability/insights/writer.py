@@ -96,12 +96,12 @@ class Writer:
     def _commit(self, group: list[Waiting]) -> None:
         try:
             self._store([batch for batch, _ in group])
-        except (duckdb.Error, pa.ArrowException, OSError) as error:
+        except Exception as error:  # whatever it is: without this thread nothing would ever be stored again
             if len(group) > 1:  # one of them may be to blame: the others need not suffer
                 for waiting in group:
                     self._commit([waiting])
                 return
-            log.error("Rows could not be stored: %s", str(error).splitlines()[0])
+            log.error("Rows could not be stored: %s", next(iter(str(error).splitlines()), repr(error)))
             self.broken = isinstance(error, duckdb.FatalException)
             group[0][1].set_exception(Full("The rows could not be stored; the log of insights says why."))
             return

@@ -176,6 +176,17 @@ def test_gauges_and_deltas_are_stored_as_they_are(store):
     ]  # fmt: skip
 
 
+def test_a_count_out_of_range_is_rejected(store):
+    metric = Metric(name="huge")
+    metric.histogram.aggregation_temporality = 1
+    metric.histogram.data_points.add(count=2**63, sum=1, time_unix_nano=NOW)
+    metric.histogram.data_points.add(count=2**63 - 1, sum=1, time_unix_nano=NOW)
+    answer = store.send(metrics(metric))
+    assert answer.status_code == 200
+    assert b"a count of 2^63" in answer.content
+    assert store.rows("SELECT valueCount FROM customMetrics WHERE name = 'huge'") == [[2**63 - 1]]
+
+
 def test_what_cannot_be_stored_is_said_and_the_rest_is(store):
     good = span("good one")
     answer = store.send(traces(good, span(span_id=b"short"), span(trace_id=b""), span(start=NOW + 2 * DAY)))
