@@ -17,8 +17,8 @@ from pydantic import BaseModel, Field
 from starlette.types import Receive, Scope, Send
 
 from observability.insights import sql
+from observability.insights.door import Door
 from observability.insights.errors import Busy, QueryRefused
-from observability.insights.hosts import Hosts
 from observability.insights.intake import PATHS, RETRY_SECONDS, Intake
 from observability.insights.overview import MAX_MINUTES, overview
 from observability.insights.parts import Parts
@@ -39,11 +39,11 @@ class Application(FastAPI):
     """FastAPI with the intake in front of it."""
 
     intake: Intake
-    hosts: Hosts
+    door: Door
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Refuse foreign hosts, dispatch exports past FastAPI, and leave the rest to it."""
-        if scope["type"] == "http" and (refusal := self.hosts.refuse(scope)) is not None:
+        """Turn away what may not pass, dispatch exports past FastAPI, and leave the rest to it."""
+        if scope["type"] == "http" and (refusal := self.door.refuse(scope)) is not None:
             await refusal(scope, receive, send)
         elif scope["type"] == "http" and scope["path"] in PATHS:
             await self.intake(scope, receive, send)
@@ -59,7 +59,7 @@ def create_app(parts: Parts, settings: Settings) -> Application:
         redoc_url=None,
         telemetry={"tracing": False, "metrics": False, "logs": False},
     )
-    app.hosts = Hosts(settings.hosts)
+    app.door = Door(settings.hosts)
     app.intake = Intake(parts.writer, parts.counters, settings.max_body_bytes, settings.max_waiting_bytes)
     app.mount("/assets", StaticFiles(directory=ASSETS), name="assets")
     _add_health(app, parts)

@@ -9,8 +9,10 @@ from time import time_ns
 import pyarrow as pa
 
 from observability.insights.deltas import Point
+from observability.insights.errors import BodyTooLarge
 from observability.insights.tables import Row, as_arrow
 
+MAX_ITEMS = 100_000  # of one export
 FUTURE_NS = 86_400 * 1_000_000_000  # a clock that is wrong by more would keep its rows from ever growing old
 
 
@@ -29,6 +31,12 @@ class Batch:
     def add(self, table: str, row: Row) -> None:
         """Add a row, whose values are in the order of the table's columns."""
         self.rows.setdefault(table, []).append(row)
+
+    def receive(self, kind: str, count: int) -> None:
+        """Count items before they become rows. Raises BodyTooLarge: small items are many in a few bytes."""
+        self.received[kind] += count
+        if self.received.total() > MAX_ITEMS:
+            raise BodyTooLarge(f"The export holds more than {MAX_ITEMS:,} items: send smaller batches.")
 
     def timely(self, nanoseconds: int) -> bool:
         """Whether a time may be stored; counts what may not."""

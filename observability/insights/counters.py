@@ -51,4 +51,6 @@ class Counters:
                     )
                     batch.add("customMetrics", point.row(point.value))
                 self._reported[name] = counts.copy()
+            # These rows are counted once stored; they are no news, or an idle insights would write for ever
+            self._reported["stored"]["customMetrics"] += len(batch.rows.get("customMetrics", ()))
         return batch.seal()

@@ -41,14 +41,14 @@ class Keeper:
     def sweep(self) -> None:
         """Delete what is older than the limit; then, if the rest is larger than its limit, the oldest part of it."""
         oldest = datetime.now(UTC).replace(tzinfo=None) - self._retention
-        deleted = self._delete_before(oldest)
+        self._delete_before(oldest)
         used = self._store.bytes()
         if used > self._max_bytes:
             self._checkpoint()  # free what was deleted, or the same bytes would be counted again
             used = self._store.bytes()
         if used > self._max_bytes:
             before = self._oldest(1 - (1 - _SLACK) * self._max_bytes / used)
-            deleted += self._delete_before(before)
+            deleted = self._delete_before(before)
             self._checkpoint()
             log.info("%s rows before %s were deleted: the database is full", f"{deleted:,}", before)
 
@@ -88,8 +88,7 @@ class Keeper:
         rows = " UNION ALL ".join(f"SELECT timestamp FROM {table}" for table in TABLES)  # noqa: S608 (our own names)
         with self._store.cursor() as cursor:
             found = cursor.execute(f"SELECT quantile_disc(timestamp, ?) FROM ({rows})", [share]).fetchall()[0][0]  # noqa: S608
-        assert isinstance(found, datetime)
-        return found
+        return found if isinstance(found, datetime) else datetime.min  # there are no rows
 
     def _checkpoint(self) -> None:
         """Free the blocks of deleted rows. It works between two commits only, so it is tried until it does."""

@@ -21,7 +21,7 @@ def add_logs(export: ExportLogsServiceRequest, batch: Batch) -> None:
     for resource in export.resource_logs:
         sender = read_sender(resource.resource)
         for scope in resource.scope_logs:
-            batch.received["logs"] += len(scope.log_records)
+            batch.receive("logs", len(scope.log_records))
             for record in scope.log_records:
                 happened = record.time_unix_nano or record.observed_time_unix_nano or time_ns()
                 if batch.timely(happened):

@@ -33,7 +33,7 @@ def add_metrics(export: ExportMetricsServiceRequest, batch: Batch) -> None:
             for metric in scope.metrics:
                 cumulative = _is_cumulative(metric)
                 for data, value in _points(metric, cumulative):
-                    batch.received["points"] += 1
+                    batch.receive("points", 1)
                     if data.flags & DataPointFlags.DATA_POINT_FLAGS_NO_RECORDED_VALUE_MASK:
                         continue
                     if value.times > _MOST:

@@ -33,7 +33,7 @@ class Settings(BaseSettings):
     max_bytes: int = Field(default=2_000_000_000, ge=20_000_000)
     """Size of the database past which the oldest rows are deleted."""
 
-    max_body_bytes: int = Field(default=10_000_000, ge=1)
+    max_body_bytes: int = Field(default=16_000_000, ge=1)
     """Longest body of an export, compressed or not; a longer one is answered with 413."""
 
     max_waiting_bytes: int = Field(default=64_000_000, ge=1)

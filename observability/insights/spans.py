@@ -18,7 +18,7 @@ def add_spans(export: ExportTraceServiceRequest, batch: Batch) -> None:
     for resource in export.resource_spans:
         sender = read_sender(resource.resource)
         for scope in resource.scope_spans:
-            batch.received["spans"] += len(scope.spans)
+            batch.receive("spans", len(scope.spans))
             for span in scope.spans:
                 if len(span.trace_id) != 16 or len(span.span_id) != 8:
                     batch.rejected["a trace id is 16 bytes, a span id 8"] += 1

@@ -152,6 +152,11 @@ def _create(path: Path) -> None:
         for statement in _SETUP:
             connection.execute(statement)
     new.replace(path)
+    directory = os.open(path.parent, os.O_RDONLY)
+    try:
+        os.fsync(directory)  # or a power cut could take the file and all that was acknowledged since
+    finally:
+        os.close(directory)
 
 
 def _configuration(memory_bytes: int) -> dict[str, str | bool | int | float | list[str]]:

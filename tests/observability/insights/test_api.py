@@ -223,6 +223,13 @@ def hosts(tmp_path_factory):
         yield running
 
 
+def test_long_bodies_are_not_read(store):
+    long = json.dumps({"query": "SELECT 1", "why": "x" * 100_000}).encode()
+    headers = {"content-type": "application/json"}
+    assert store.client.post("/api/query", content=long, headers=headers).status_code == 413
+    assert store.client.post("/api/query", content=iter([long[:50]]), headers=headers).status_code == 413
+
+
 def test_pages_from_elsewhere_may_not_call(store):
     preflight = {"origin": "https://evil.example", "access-control-request-method": "POST"}
     for path in ("/api/query", "/v1/traces"):

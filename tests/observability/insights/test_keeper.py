@@ -88,3 +88,12 @@ def test_a_server_deletes_when_it_starts(tmp_path):
     with insights(tmp_path, RETENTION_DAYS="1") as running:
         wait_until(lambda: running.rows("SELECT name FROM requests") == [["new"]])
         assert running.counts()["deleted"] == {"requests": 1}
+
+
+def test_an_idle_insights_writes_nothing(tmp_path):
+    with keeping(tmp_path) as (_, writer, _, counters):
+        writer.submit(batch(1, 3)).result()
+        for rows in (2, 0):  # received and stored; then nothing new
+            report = counters.report()
+            assert sum(table.num_rows for table in report.tables.values()) == rows
+            writer.submit(report).result()

@@ -154,6 +154,12 @@ def test_an_endless_body_is_cut(store):
         assert store.counts()["refused"]["too large"]
 
 
+def test_many_small_items_are_too_many(store):
+    answer = store.send(logs(*[LogRecord()] * 100_001))
+    assert answer.status_code == 413
+    assert b"100,000 items" in answer.content
+
+
 def test_only_post(store):
     assert store.client.get("/v1/traces").status_code == 405
 
