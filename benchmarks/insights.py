@@ -172,7 +172,7 @@ def flood(client: httpx.Client, process: psutil.Process, seconds: float) -> None
         for sender in range(SENDERS):
             pool.submit(send, sender)
         pool.submit(look)
-        time.sleep(seconds)
+        end.wait(seconds)
         end.set()
     taken, cpu = time.perf_counter() - began, sum(process.cpu_times()[:2]) - cpu
     good = codes.count(200)

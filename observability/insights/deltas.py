@@ -62,9 +62,10 @@ class Last(NamedTuple):
 
 
 class Deltas:
-    """The last point of each series. Used by the writer alone."""
+    """The last point of each series, up to `max_series` of them. Used by the writer alone."""
 
-    def __init__(self, stored: Iterable[tuple[Any, ...]]) -> None:
+    def __init__(self, stored: Iterable[tuple[Any, ...]], max_series: int = MAX_SERIES) -> None:
+        self._max_series = max_series
         self._last = {series: Last(time, seen, Value(*value)) for series, time, seen, *value in stored}
 
     def __len__(self) -> int:
@@ -78,7 +79,7 @@ class Deltas:
         rows, refused = [], 0
         for point in points:
             last = staged.get(point.series) or self._last.get(point.series)
-            if last is None and len(self._last) + len(staged) >= MAX_SERIES:
+            if last is None and len(self._last) + len(staged) >= self._max_series:
                 refused += 1
                 continue
             if last is not None and point.time <= last.time:

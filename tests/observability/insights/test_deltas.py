@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 from opentelemetry.proto.metrics.v1.metrics_pb2 import Metric
 
 from observability.insights import deltas
-from observability.insights.deltas import Deltas, Point, Value
+from observability.insights.deltas import Deltas, Point, Value, as_table
 from tests.observability.insights.conftest import NOW, SENDER, insights, metrics, pairs
 
 SECOND = 10**9
@@ -111,19 +111,18 @@ def test_sums_are_right_however_points_are_doubled_and_cut_into_batches(runs, ra
             value = Value(count, 2.0 * count, None, None)
             points += [Point(time, "m", value, "{}", None, None, f"{series}-{number}")] * random.randint(1, 2)
         expected += count
-    known, stored = Deltas([]), []
+    known, rows, stored = Deltas([]), [], {}
     while points:
         cut = random.randint(1, len(points))
         staged = {}
-        stored += known.advance(points[:cut], staged, now=0)[0]
+        rows += known.advance(points[:cut], staged, now=0)[0]
         points = points[cut:]
-        if random.random() < 0.8:
-            known.keep(staged)
-        else:  # insights starts anew with what it stored
-            known.keep(staged)
-            known = Deltas((series, last.time, last.seen, *last.value) for series, last in known._last.items())
-    assert sum(row[4] for row in stored) == expected
-    assert sum(row[3] for row in stored) == 2.0 * expected
+        known.keep(staged)
+        stored |= {last[0]: last for last in zip(*as_table(staged).to_pydict().values(), strict=True)} if staged else {}
+        if random.random() < 0.3:  # insights starts anew with what it stored
+            known = Deltas(stored.values())
+    assert sum(row[4] for row in rows) == expected
+    assert sum(row[3] for row in rows) == 2.0 * expected
 
 
 def test_a_value_that_falls_begins_anew():
@@ -135,13 +134,11 @@ def test_a_value_that_falls_begins_anew():
     assert [row[3] for row in rows] == [5, 2, 2]
 
 
-def test_too_many_series_are_refused_and_old_ones_forgotten(monkeypatch):
-    monkeypatch.setattr(deltas, "MAX_SERIES", 2)
-
+def test_too_many_series_are_refused_and_old_ones_forgotten():
     def point(series):
         return Point(1, "m", Value(1, 1.0, None, None), "{}", None, None, series)
 
-    known, staged = Deltas([]), {}
+    known, staged = Deltas([], max_series=2), {}
     rows, refused = known.advance([point("a"), point("b"), point("c"), point("a")], staged, now=0)
     assert (len(rows), refused) == (2, 1)
     known.keep(staged)
