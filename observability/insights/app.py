@@ -98,8 +98,8 @@ def _add_health(app: Application, parts: Parts) -> None:
 
     @app.get("/health/ready", tags=["service"], summary="Whether exports can be stored.")
     async def ready() -> JSONResponse:
-        if parts.writer.broken:
-            return JSONResponse({"status": "not ready", "reason": "The database failed; the log says why."}, 503)
+        if parts.writer.problem is not None:
+            return JSONResponse({"status": "not ready", "reason": parts.writer.problem}, 503)
         return JSONResponse({"status": "ready"})
 
     @app.get("/api/status", tags=["service"], summary="What insights counts of itself since its start.")

@@ -45,6 +45,7 @@ class Writer:
         self._next_sweep = time() + SWEEP_SECONDS
         self._lock = Lock()
         self._closed = False
+        self.problem: str | None = None  # why the last rows could not be stored
         self.broken = False  # the database refuses everything from now on: only a new start helps
         self._thread = Thread(target=self._run, name="writer")
         self._thread.start()
@@ -101,10 +102,16 @@ class Writer:
                 for waiting in group:
                     self._commit([waiting])
                 return
-            log.error("Rows could not be stored: %s", next(iter(str(error).splitlines()), repr(error)))
+            problem = next(iter(str(error).splitlines()), repr(error))
+            if self.problem is None:  # the first of many, perhaps
+                log.error("Rows cannot be stored, senders are told to come back: %s", problem)
+            self.problem = problem
             self.broken = isinstance(error, duckdb.FatalException)
             group[0][1].set_exception(Full("The rows could not be stored; the log of insights says why."))
             return
+        if self.problem is not None:
+            self.problem = None
+            log.info("Rows can be stored again")
         for batch, future in group:
             future.set_result(batch.rejected)
 

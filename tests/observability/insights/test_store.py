@@ -1,5 +1,6 @@
 """What was acknowledged is there after a kill; what does not fit is refused and counted; files are never harmed."""
 
+import os
 import signal
 import threading
 from concurrent.futures import ThreadPoolExecutor
@@ -83,6 +84,25 @@ def test_a_flood_is_refused_and_counted(tmp_path):
     assert stored == 50 * codes.count(200) == counts["stored"]["requests"]
     assert counts["refused"] == {"full": codes.count(503)}
     assert counts["waitingBytes"] == 0
+
+
+def test_a_full_disk_is_said_and_survived(tmp_path):
+    export = traces(*(span(attributes={"text": os.urandom(200).hex()}) for _ in range(200)))
+    with insights(tmp_path) as running:
+        running.take(export)
+        psutil.Process(running.process.pid).rlimit(psutil.RLIMIT_FSIZE, (300_000, -1))
+        codes = [running.send(export).status_code for _ in range(20)]
+        assert codes[-1] == 503
+        reason = running.client.get("/health/ready")
+        assert reason.status_code == 503
+        assert "write" in reason.json()["reason"]
+        assert running.log.read_text().count("cannot be stored") == 1
+        psutil.Process(running.process.pid).rlimit(psutil.RLIMIT_FSIZE, (-1, -1))
+        running.take(export)
+        assert running.client.get("/health/ready").status_code == 200
+        running.kill()
+    with insights(tmp_path) as running:
+        assert running.rows("SELECT count(*) FROM requests") == [[200 * (2 + codes.count(200))]]
 
 
 def test_an_export_that_is_alone_is_taken_whatever_the_limit(tmp_path):
