@@ -8,6 +8,11 @@ import pytest
 import typer
 
 from homeport.__main__ import app
+from observability.insights.app import create_app as create_insights
+from observability.insights.counters import NAMES
+from observability.insights.parts import running
+from observability.insights.settings import Settings as InsightsSettings
+from observability.insights.tables import TABLES
 from observability.telemetry import Settings as TelemetrySettings
 from serving.app import create_app
 from serving.settings import Settings
@@ -43,7 +48,7 @@ def test_every_command_and_option_is_documented(path, command):
             assert f"`{parameter.envvar}`" in REFERENCE
 
 
-@pytest.mark.parametrize("settings", [Settings, TelemetrySettings])
+@pytest.mark.parametrize("settings", [Settings, TelemetrySettings, InsightsSettings])
 def test_every_setting_is_documented_with_its_default(settings):
     for name, field in settings.model_fields.items():
         variable = settings.model_config["env_prefix"] + name.upper()
@@ -58,6 +63,21 @@ def test_every_path_is_documented(tmp_path):
     application = create_app(Settings(models=tmp_path, keys=tmp_path / "keys.json"))
     for path in application.openapi()["paths"]:
         assert f" {path}" in REFERENCE, path
+
+
+def test_every_path_of_insights_is_documented(tmp_path):
+    settings = InsightsSettings(data=tmp_path)
+    with running(settings) as parts:
+        for path in create_insights(parts, settings).openapi()["paths"]:
+            assert f" {path}" in REFERENCE, path
+
+
+def test_every_table_and_count_of_insights_is_documented():
+    for table, schema in TABLES.items():
+        for name in [table, *schema.names]:
+            assert f"`{name}`" in REFERENCE, name
+    for name in NAMES:
+        assert f"`insights.{name}`" in REFERENCE
 
 
 def test_every_file_of_a_bundle_is_documented(shop_bundle):
