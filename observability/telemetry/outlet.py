@@ -124,11 +124,12 @@ class Outlet:
             ({"signal": "traces"}, self._spans.dropped + source.lost_spans()),
             ({"signal": "logs"}, self._lines.dropped),
         ]
-        metrics = [
+        found = [
             *source.metrics(*period),
             counter("homeport.telemetry.dropped", "1", "Spans and lines that found no place.", dropped, *period),
             counter("homeport.telemetry.failed_exports", "1", "Sendings that failed.", [({}, self._failed)], *period),
         ]
+        metrics = [metric for metric in found if metric.data.data_points]  # one without any is malformed to some
         scope = ScopeMetrics(SCOPE, metrics, "")
         data = MetricsData([ResourceMetrics(self.resource, [scope], "")])
         return self._metrics.export(data).name == "SUCCESS"

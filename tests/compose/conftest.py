@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.compose.stack import Stack, missing_engine
+from tests.compose.stack import Stack, missing_engine, until
 
 
 @pytest.fixture(scope="session")
@@ -27,6 +27,7 @@ def stack(images):
     stack = Stack(HOMEPORT_BUDGET="8")
     try:
         stack.compose("up", "--detach")
+        stack.first = until(lambda: stack.ask("/health/ready"), "serving answers")
         yield stack
     finally:
         stack.remove()

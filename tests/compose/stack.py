@@ -10,6 +10,8 @@ import time
 from collections.abc import Callable
 from typing import Any, TypeVar
 
+import httpx
+
 from tests.conftest import ROOT, free_port
 
 PORTS = ("SERVING", "INSIGHTS", "OTLP", "LOAD", "DASK", "PROMETHEUS", "GRAFANA")
@@ -26,6 +28,8 @@ def docker(*arguments: str, stdin: str | None = None) -> str:
 
 class Stack:
     """One compose project with a name, ports and volumes of its own."""
+
+    first: httpx.Response  # the first answer on readiness, when there was no model yet
 
     def __init__(self, **environment: str) -> None:
         self.project = f"homeport-test-{secrets.token_hex(4)}"
@@ -55,6 +59,13 @@ class Stack:
     def url(self, part: str) -> str:
         """The published address of a part."""
         return f"http://127.0.0.1:{self.ports[part]}"
+
+    def ask(self, path: str) -> httpx.Response | None:
+        """Serving's answer, or None: the engine takes connections for a service that does not listen yet."""
+        try:
+            return httpx.get(f"{self.url('SERVING')}{path}")
+        except httpx.TransportError:
+            return None
 
     def container(self, service: str) -> str:
         """The id of a service's first container, also of one that ended."""

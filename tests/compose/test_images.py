@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from tests.compose.stack import docker
+from tests.compose.stack import Stack, docker
 from tests.conftest import ROOT
 
 pytestmark = pytest.mark.e2e
@@ -25,16 +25,14 @@ def run(image, script):
     return docker("run", "--rm", "--network=none", "--entrypoint=bash", image, "-c", script)
 
 
-@pytest.fixture(params=["dask-worker", "load", "serving", "trainer"])
+@pytest.fixture(params=["collector", "dask-worker", "insights", "load", "serving", "trainer"])
 def image(request, images):
     return images[request.param]
 
 
 def test_every_dockerfile_is_an_image_of_the_stack(images):
-    text = (ROOT / "docker-compose.yml").read_text()
-    assert DOCKERFILES
-    for path in DOCKERFILES:
-        assert f"dockerfile: {path}," in text
+    services = Stack().configuration("*")["services"].values()
+    assert {service["build"]["dockerfile"] for service in services if "build" in service} == set(map(str, DOCKERFILES))
 
 
 def test_an_image_runs_as_nobody_in_particular_and_says_what_it_is(image):
@@ -58,10 +56,15 @@ def test_nothing_in_an_image_may_be_changed_by_its_user(image):
 def test_serving_is_small_and_knows_no_learner(images):
     size, of_base = (json.loads(docker("image", "inspect", name))[0]["Size"] for name in (images["serving"], base()))
     assert (size - of_base) / 1e6 <= SERVING_MB
+    assert run(images["serving"], "ls /opt/homeport/observability").split() == [
+        "__init__.py",
+        "__pycache__",
+        "telemetry",
+    ]
     packages = run(images["serving"], "ls /opt/venv/lib/python*/site-packages").lower().split()
     for unwanted in ("flaml", "sklearn", "pandas", "lightgbm", "xgboost", "catboost", "onnx", "pip", "uv", "locust"):
         assert unwanted not in packages
-    assert run(images["serving"], "ls /opt/homeport").split() == ["bundle", "serving"]
+    assert run(images["serving"], "ls /opt/homeport").split() == ["bundle", "observability", "serving"]
 
 
 def test_the_kernel_is_compiled_where_rows_are_scored(images):

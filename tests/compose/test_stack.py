@@ -7,21 +7,14 @@ import httpx
 import pytest
 
 from homeport.traffic import drawn_rows
-from tests.compose.load import Load
+from tests.compose.load import PATH, Load
 from tests.compose.stack import until
 
 pytestmark = pytest.mark.e2e
 
-SERVICES = ("serving",)
+SERVICES = ("insights", "collector", "serving")
 RECOVERY_SECONDS = 30
-
-
-def ask(stack, path):
-    """The answer, or None: the engine accepts connections for a service that does not listen yet."""
-    try:
-        return httpx.get(f"{stack.url('SERVING')}{path}")
-    except httpx.TransportError:
-        return None
+SIGNALS = {"serving": ("requests", "customMetrics", "traces"), "insights": ("customMetrics",)}
 
 
 def score(stack, key=None, row=None):
@@ -30,7 +23,7 @@ def score(stack, key=None, row=None):
 
 
 def rows(stack):
-    document = ask(stack, "/openapi.json").json()
+    document = stack.ask("/openapi.json").json()
     return drawn_rows(document["components"]["schemas"]["Row"]["properties"], 10)
 
 
@@ -42,12 +35,10 @@ def healthy(stack):
 
 def test_serving_waits_for_its_first_model_without_a_crash(stack):
     """It is up long before the search ends, says what it waits for, and takes the model without a restart."""
-    first = until(lambda: ask(stack, "/health/ready"), "an answer")
-    assert first.status_code == 503
-    assert "no model" in first.json()["reason"].lower()
-    assert ask(stack, "/health/live").status_code == 200
+    assert stack.first.status_code == 503
+    assert "no model" in stack.first.json()["reason"].lower()
     stack.wait_healthy("serving")
-    assert ask(stack, "/health/ready").status_code == 200
+    assert stack.ask("/health/ready").status_code == 200
     assert stack.inspect("serving")["RestartCount"] == 0
     until(lambda: stack.inspect("trainer")["State"]["Status"] == "exited", "the trainer ended")
     assert stack.inspect("trainer")["State"]["ExitCode"] == 0
@@ -103,7 +94,7 @@ def test_a_new_model_is_trained_promoted_and_rolled_back_while_requests_go_on(he
         healthy.homeport("models", "rollback", "bank-marketing")
         until(lambda: score(healthy, key, row).headers["x-model-version"] == before, "the old model is served")
         load.wait_for_answers(10)
-    assert set(load.answers) == {200}
+    assert set(load.answers) == {200, 401}
     assert load.unanswered == 0
 
 
@@ -114,7 +105,7 @@ def test_a_key_is_rotated_while_requests_go_on(healthy):
         assert score(healthy, new, row).status_code == 200
         until(lambda: score(healthy, key, row).status_code == 401, "the old key is refused")
         load.wait_for_answers(10)
-    assert set(load.answers) == {200}
+    assert set(load.answers) == {200, 401}
     assert load.unanswered == 0
     assert healthy.key() == new
 
@@ -126,16 +117,64 @@ def test_a_service_that_is_restarted_comes_back(healthy, service):
     assert score(healthy, healthy.key()).status_code == 200
 
 
-@pytest.mark.parametrize("service", SERVICES)
-def test_a_service_that_is_killed_under_load_comes_back(healthy, service):
+def query(stack, sql):
+    """The rows of insights' answer; none while it is away."""
+    try:
+        answer = httpx.post(f"{stack.url('INSIGHTS')}/api/query", json={"query": sql})
+    except httpx.TransportError:
+        return []
+    return answer.json()["rows"]
+
+
+def counted(stack):
+    """How many requests of the loads insights knows of, by status."""
+    dimensions = "customDimensions->>'$.\"{}\"'".format
+    return dict(
+        query(
+            stack,
+            f"select ({dimensions('http.response.status_code')})::int, sum(valueCount)::int from customMetrics "
+            f"where name = 'http.server.request.duration' and {dimensions('http.route')} = '{PATH}' group by 1",
+        )
+    )
+
+
+def test_every_signal_of_every_part_arrives(healthy):
+    assert score(healthy).status_code == 401
+    for part, tables in SIGNALS.items():
+        for table in tables:
+            sql = f"select count(*) from {table} where cloud_RoleName = 'homeport.{part}'"
+            until(lambda sql=sql: query(healthy, sql) and query(healthy, sql)[0][0] > 0, f"{table} of {part}")
+
+
+def test_what_the_client_was_told_finds_its_request(healthy):
+    told = score(healthy, "wrong").headers["x-request-id"]
+    found = until(
+        lambda: query(healthy, f"select name, resultCode, success from requests where operation_Id = '{told}'"),
+        "the request of that id",
+    )
+    assert found == [["POST /score", "401", False]]
+
+
+@pytest.mark.parametrize("service", SERVICES)  # serving last: only what it held itself may be lost
+def test_a_service_that_is_killed_under_load_comes_back_and_what_was_answered_is_counted(healthy, service):
     key, row = healthy.key(), rows(healthy)[0]
+    known = counted(healthy)
     with Load(healthy.url("SERVING"), key, row) as load:
         load.wait_for_answers(50)
+        until(lambda: counted(healthy) != known, "insights hears of the load")
+        known = counted(healthy)
         healthy.kill(service)
         until(lambda: healthy.healthy(*SERVICES), f"all healthy after {service} was killed", RECOVERY_SECONDS)
+        since = load.answers.copy()
         load.wait_for_answers(50)
-    assert set(load.answers) == {200}
-    assert not load.unanswered or service == "serving"
+    assert set(load.answers) == {200, 401}
+    if service == "serving":
+        later = load.answers - since
+        until(lambda: all(counted(healthy).get(status, 0) >= known[status] + later[status] for status in later), "rest")
+        assert all(count <= Load.answered[status] for status, count in counted(healthy).items())
+    else:
+        assert not load.unanswered
+        until(lambda: counted(healthy) == Load.answered, f"{Load.answered} counted")
 
 
 def test_down_and_up_keep_models_and_keys(healthy):
