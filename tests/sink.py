@@ -27,6 +27,7 @@ class Sink:
         self.metrics: list[tuple[dict[str, Any], Metric]] = []
         self.logs: list[tuple[dict[str, Any], LogRecord]] = []
         self.envelopes: list[dict[str, Any]] = []
+        self.status = 200
 
     def __enter__(self) -> Self:
         sink = self
@@ -37,7 +38,7 @@ class Sink:
                 if self.headers.get("Content-Encoding") == "gzip":
                     body = gzip.decompress(body)
                 answer = sink.take(self.path, body)
-                self.send_response(200)
+                self.send_response(sink.status)
                 self.send_header("Content-Length", str(len(answer)))
                 self.end_headers()
                 self.wfile.write(answer)

@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, Generic, Protocol, TypeVar
 
+import requests
 from opentelemetry.exporter.otlp.proto.http import Compression
 from opentelemetry.exporter.otlp.proto.http._log_exporter import OTLPLogExporter
 from opentelemetry.exporter.otlp.proto.http.metric_exporter import OTLPMetricExporter
@@ -70,10 +71,15 @@ class Outlet:
         )
         self._settings = settings
         where = settings.endpoint.rstrip("/")
-        how: dict[str, Any] = {"timeout": EXPORT_SECONDS, "compression": Compression.Gzip}
+        self._status = 0  # of the last answer; the exporters tell success from failure, but not which
+        session = requests.Session()
+        session.hooks["response"].append(self._answered)
+        how: dict[str, Any] = {"timeout": EXPORT_SECONDS, "compression": Compression.Gzip, "session": session}
         self._metrics = OTLPMetricExporter(f"{where}/v1/metrics", **how)
-        self._spans: _Queue[ReadableSpan] = _Queue(OTLPSpanExporter(f"{where}/v1/traces", **how).export)
-        self._lines: _Queue[ReadableLogRecord] = _Queue(OTLPLogExporter(f"{where}/v1/logs", **how).export)
+        self._spans: _Queue[ReadableSpan] = _Queue(OTLPSpanExporter(f"{where}/v1/traces", **how).export, self._refused)
+        self._lines: _Queue[ReadableLogRecord] = _Queue(
+            OTLPLogExporter(f"{where}/v1/logs", **how).export, self._refused
+        )
         self._since = time.time_ns()
         self._failed = 0
         self._failing = False
@@ -118,6 +124,14 @@ class Outlet:
             else:
                 log.warning("%s takes telemetry again", self._settings.endpoint)
 
+    def _answered(self, response: requests.Response, **_: Any) -> None:
+        self._status = response.status_code
+
+    def _refused(self) -> bool:
+        """Whether the last answer was final: OTLP's senders try again after 429 and 5xx, not after another 4xx."""
+        status, self._status = self._status, 0
+        return 400 <= status < 500 and status != 429
+
     def _send_metrics(self, source: Source) -> bool:
         period = self._since, time.time_ns()
         dropped = [
@@ -138,8 +152,8 @@ class Outlet:
 class _Queue(Generic[_Item]):
     """What waits to be sent: the newest, and a count of the others."""
 
-    def __init__(self, export: Callable[[Sequence[_Item]], Any]) -> None:
-        self._export = export
+    def __init__(self, export: Callable[[Sequence[_Item]], Any], refused: Callable[[], bool]) -> None:
+        self._export, self._refused = export, refused
         self._waiting: deque[_Item] = deque()
         self.dropped = 0
 
@@ -151,9 +165,12 @@ class _Queue(Generic[_Item]):
         self._waiting.append(item)
 
     def send(self) -> bool:
-        """Send what waits; what could not be sent stays. Says whether all went."""
+        """Send what waits; what could not be sent stays, unless it was refused for good. Says whether all went."""
         while batch := [self._waiting.popleft() for _ in range(min(BATCH, len(self._waiting)))]:
             if self._export(batch).name != "SUCCESS":
+                if self._refused():
+                    self.dropped += len(batch)
+                    continue
                 self._waiting.extendleft(reversed(batch))
                 return False
         return True

@@ -18,7 +18,7 @@ def test_a_queue_keeps_the_newest_and_counts_the_others():
             sent.extend(batch)
         return Result.SUCCESS if up else Result.FAILURE
 
-    queue = _Queue(export)
+    queue = _Queue(export, lambda: False)
     for number in range(WAITING + 7):
         queue.put(number)
     assert not queue.send()
@@ -35,8 +35,25 @@ def test_a_batch_is_bounded():
         sizes.append(len(batch))
         return Result.SUCCESS
 
-    queue = _Queue(export)
+    queue = _Queue(export, lambda: False)
     for number in range(BATCH + 1):
         queue.put(number)
     assert queue.send()
     assert sizes == [BATCH, 1]
+
+
+def test_what_is_refused_for_good_does_not_stand_in_the_way():
+    sent = []
+
+    def export(batch):
+        if 3 in batch:
+            return Result.FAILURE
+        sent.extend(batch)
+        return Result.SUCCESS
+
+    queue = _Queue(export, lambda: True)
+    for number in range(BATCH + 1):
+        queue.put(number)
+    assert queue.send()
+    assert sent == [BATCH]
+    assert queue.dropped == BATCH

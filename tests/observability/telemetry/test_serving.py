@@ -125,6 +125,22 @@ def test_nothing_is_lost_while_the_receiver_is_away_for_a_moment(tmp_path, shop_
     assert failed.sum.data_points[0].as_int > 0
 
 
+@pytest.mark.parametrize(("status", "again"), [(400, False), (503, True)])
+def test_what_is_refused_is_sent_again_if_it_may_help(
+    tmp_path, shop_store, complete_row, sink, monkeypatch, status, again
+):
+    with sink, telling(tmp_path, shop_store.root, sink, monkeypatch, share="1") as running:
+        sink.status = status
+        post(running, complete_row, 5)
+        wait_until(lambda: len(sink.spans) >= 5)
+        sink.status = 200
+        post(running, complete_row, 1)
+        end(running)
+    unique = {span.span_id for _, span in sink.spans}
+    assert len(unique) == 6
+    assert (len(sink.spans) > 6) == again
+
+
 @contextmanager
 def black_hole():
     """Takes connections, and never answers."""
