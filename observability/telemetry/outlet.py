@@ -146,7 +146,9 @@ class Outlet:
         metrics = [metric for metric in found if metric.data.data_points]  # one without any is malformed to some
         scope = ScopeMetrics(SCOPE, metrics, "")
         data = MetricsData([ResourceMetrics(self.resource, [scope], "")])
-        return self._metrics.export(data).name == "SUCCESS"
+        sent: bool = self._metrics.export(data).name == "SUCCESS"
+        self._status = 0  # what the next ones are told is theirs
+        return sent
 
 
 class _Queue(Generic[_Item]):
