@@ -18,6 +18,7 @@ from tests.sink import Sink
 pytestmark = pytest.mark.e2e
 
 DECIDED = "otelcol_processor_tail_sampling_global_count_traces_sampled"
+QUEUES = "/var/lib/homeport/collector"
 HEALTH = "{{.State.Health.Status}}"
 
 
@@ -64,10 +65,11 @@ def metric(name):
     return request
 
 
-def log(text):
+def log(*texts):
     request = ExportLogsServiceRequest()
-    record = request.resource_logs.add().scope_logs.add().log_records.add(time_unix_nano=time.time_ns())
-    record.body.string_value = text
+    records = request.resource_logs.add().scope_logs.add().log_records
+    for text in texts:
+        records.add(time_unix_nano=time.time_ns()).body.string_value = text
     return request
 
 
@@ -86,28 +88,31 @@ def seen_from_containers(sink):
 class Collector:
     """One container, with the volume and the restrictions of the stack's."""
 
-    def __init__(self, image, sink, **environment):
+    def __init__(self, image, sink, *options, **environment):
         self.name = f"homeport-test-{secrets.token_hex(4)}"
         self.port = free_port()
         variables = {"HOMEPORT_COLLECTOR_INSIGHTS": seen_from_containers(sink), **environment}
         docker(
             "run", "--detach", "--name", self.name, "--read-only", "--tmpfs=/tmp", "--cap-drop=ALL", "--memory=256m",
             "--security-opt=no-new-privileges", f"--publish=127.0.0.1:{self.port}:4318",
-            f"--volume={self.name}:/var/lib/homeport/collector", "--add-host=host.docker.internal:host-gateway",
-            *(f"--env={name}={value}" for name, value in variables.items()), image,
+            f"--volume={self.name}:{QUEUES}", "--add-host=host.docker.internal:host-gateway",
+            *(f"--env={name}={value}" for name, value in variables.items()), image, *options,
         )  # fmt: skip
         self.wait_healthy()
 
     def wait_healthy(self):
         until(lambda: docker("inspect", "--format", HEALTH, self.name).strip() == "healthy", "its health")
 
-    def send(self, request):
+    def post(self, request):
         signal = type(request).__name__.removeprefix("Export").removesuffix("ServiceRequest").lower()
-        answer = httpx.post(
+        return httpx.post(
             f"http://127.0.0.1:{self.port}/v1/{'traces' if signal == 'trace' else signal}",
             content=request.SerializeToString(),
             headers={"Content-Type": "application/x-protobuf"},
         )
+
+    def send(self, request):
+        answer = self.post(request)
         assert answer.status_code == 200, answer.text
 
     def own(self, name):
@@ -134,8 +139,8 @@ def start(images, sink):
     """Starts a collector, which is gone after the test."""
     started = []
 
-    def run(**environment):
-        started.append(Collector(images["collector"], sink, **environment))
+    def run(*options, **environment):
+        started.append(Collector(images["collector"], sink, *options, **environment))
         return started[-1]
 
     yield run
@@ -179,6 +184,30 @@ def test_what_was_acknowledged_survives_the_death_of_the_collector_while_insight
     collector.wait_healthy()
     with sink:
         until(lambda: len({*names(sink.metrics), *lines(sink), *names(sink.spans)}) == 300, "all that was sent")
+
+
+def test_a_queue_larger_than_the_collectors_memory_is_bounded_outlives_it_and_gives_its_disk_back(start, sink):
+    collector = start()
+    accepted = 0
+    while (answer := collector.post(log(*(f"{accepted + n} ".ljust(10_000) for n in range(100))))).status_code == 200:
+        accepted += 100  # a megabyte
+        assert accepted < 30_000, "there is no end of the queue"
+    assert answer.status_code == 503  # OTLP's senders try again
+    assert accepted > 25_600
+    docker("kill", "--signal=KILL", collector.name)
+    docker("start", collector.name)
+    collector.wait_healthy()
+    with sink:
+        until(lambda: len(sink.logs) >= accepted, "all that was accepted")
+        until(
+            lambda: int(docker("exec", collector.name, "du", "-sm", QUEUES).split()[0]) < 10, "the disk is free again"
+        )
+    assert {int(line) for line in lines(sink)} == set(range(accepted))
+
+
+def test_what_memory_has_no_room_for_is_refused_for_now(start):
+    collector = start("--config", "env:TIGHT", TIGHT="processors: {memory_limiter: {limit_mib: 2, spike_limit_mib: 1}}")
+    until(lambda: collector.post(log("a line")).status_code == 503, "a refusal that OTLP's senders try again")
 
 
 def test_azure_gets_the_same_where_there_is_a_connection_string(start, sink):
