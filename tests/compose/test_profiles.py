@@ -44,6 +44,17 @@ def test_a_profile_adds_its_services(images, profile, services):
     assert with_profile.keys() - alone.keys() == services
 
 
+def test_every_service_of_every_profile_is_hardened(images):
+    for name, service in Stack().configuration("*")["services"].items():
+        assert service["read_only"], name
+        assert service["cap_drop"] == ["ALL"], name
+        assert "no-new-privileges:true" in service["security_opt"], name
+        assert int(service["mem_limit"]) > 0, name
+        assert service["logging"]["options"] == {"max-file": "3", "max-size": "10m"}, name
+        assert {port["host_ip"] for port in service.get("ports", [])} <= {"127.0.0.1"}, name
+        assert not {"privileged", "cap_add", "network_mode", "pid", "user"} & service.keys(), name
+
+
 def test_locust_loads_the_endpoint_from_its_page(stack):
     stack.compose("--profile", "load", "up", "--detach", "load")
     try:
