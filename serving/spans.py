@@ -22,8 +22,9 @@ from serving.exchange import Answer, Mounted, Request
 from serving.keys import KeyName
 
 KEPT = 20_000  # between two sendings; past it the newest are lost, and counted
+_NOBODY = 0, 0, False
 _SCOPE = InstrumentationScope("homeport.serving")
-_Kept = tuple[int, float, SpanContext, str | None, str, str, int, str, KeyName | None, str, str, int, float]
+_Kept = tuple[int, float, SpanContext, int, str, str, int, str, KeyName | None, str, str, int, float]
 
 
 class Spans:
@@ -39,23 +40,23 @@ class Spans:
         self, mounted: Mounted, request: Request, answer: Answer, key: KeyName | None, seconds: float
     ) -> SpanContext | None:
         """Keep a request if it is one of those, and return the place of its span among all."""
-        parent = request.headers.get(b"traceparent")
+        header = request.headers.get(b"traceparent")
+        trace, parent, sampled = _parent(header) if header else _NOBODY
         rate = 1.0
         if answer.status < 400 and seconds < self._slow:
-            if parent is None:
+            if not parent:
                 if random() >= self._share:
                     return None
                 rate = self._share
-            elif not _sampled(parent):
+            elif not sampled:
                 return None
         if len(self._kept) >= KEPT:
             self.lost += 1
             return None
-        trace, parent_id = _parent(parent)
         context = SpanContext(trace or _own_trace(request.id), getrandbits(64), False, TraceFlags(TraceFlags.SAMPLED))
         self._kept.append(
             (
-                time_ns(), seconds, context, parent_id, request.method, request.path, answer.status,
+                time_ns(), seconds, context, parent, request.method, request.path, answer.status,
                 mounted.dialect.name, key, mounted.model, mounted.version, answer.rows, rate,
             )
         )  # fmt: skip
@@ -86,7 +87,7 @@ def _span(kept: _Kept, resource: Resource) -> ReadableSpan:
     return ReadableSpan(
         name=f"{method} {path}",
         context=context,
-        parent=SpanContext(context.trace_id, int(parent, 16), True) if parent else None,
+        parent=SpanContext(context.trace_id, parent, True) if parent else None,
         resource=resource,
         attributes=attributes,
         kind=SpanKind.SERVER,
@@ -97,24 +98,19 @@ def _span(kept: _Kept, resource: Resource) -> ReadableSpan:
     )
 
 
-def _sampled(traceparent: bytes) -> bool:
-    """Whether the caller keeps its trace: the last of the four fields of W3C's Trace Context, lowest bit."""
-    try:
-        return int(traceparent[53:55], 16) & 1 == 1
-    except ValueError:
-        return False
+def _parent(traceparent: bytes) -> tuple[int, int, bool]:
+    """Trace id, parent id, and whether the caller keeps its trace, as W3C's Trace Context has them.
 
-
-def _parent(traceparent: bytes | None) -> tuple[int, str | None]:
-    """Trace id and parent id of a well-formed header; (0, None) of any other."""
-    fields = (traceparent or b"").decode("latin-1").split("-")
-    if len(fields) < 4 or [len(field) for field in fields[:4]] != [2, 32, 16, 2]:
-        return 0, None
+    A header that is malformed names nobody.
+    """
+    fields = traceparent.split(b"-")
+    if [len(field) for field in fields[:4]] != [2, 32, 16, 2]:
+        return _NOBODY
     try:
-        trace, parent = int(fields[1], 16), int(fields[2], 16)
+        trace, parent, flags = (int(field, 16) for field in fields[1:4])
     except ValueError:
-        return 0, None
-    return (trace, fields[2]) if trace and parent else (0, None)
+        return _NOBODY
+    return (trace, parent, flags & 1 == 1) if trace and parent else _NOBODY
 
 
 def _own_trace(request_id: bytes) -> int:

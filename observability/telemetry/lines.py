@@ -34,8 +34,8 @@ class LogTap(logging.Handler):
         attributes: dict[str, AnyValue] = {"logger": record.name}
         if record.exc_info and record.exc_info[0]:
             attributes["exception.type"] = record.exc_info[0].__qualname__
-            attributes["exception.message"] = str(record.exc_info[1])
-            attributes["exception.stacktrace"] = "".join(traceback.format_exception(*record.exc_info))
+            # where, not what: the message of an exception may quote a row
+            attributes["exception.stacktrace"] = "".join(traceback.format_tb(record.exc_info[2]))
         span: SpanContext | None = getattr(record, "span", None)
         now = int(record.created * 1e9)
         told = LogRecord(

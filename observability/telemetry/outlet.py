@@ -168,7 +168,8 @@ class _Queue(Generic[_Item]):
 
     def send(self) -> bool:
         """Send what waits; what could not be sent stays, unless it was refused for good. Says whether all went."""
-        while batch := [self._waiting.popleft() for _ in range(min(BATCH, len(self._waiting)))]:
+        for size in _sizes(len(self._waiting)):  # what comes meanwhile is the next sending's
+            batch = [self._waiting.popleft() for _ in range(min(size, len(self._waiting)))]
             if self._export(batch).name != "SUCCESS":
                 if self._refused():
                     self.dropped += len(batch)
@@ -176,3 +177,7 @@ class _Queue(Generic[_Item]):
                 self._waiting.extendleft(reversed(batch))
                 return False
         return True
+
+
+def _sizes(count: int) -> list[int]:
+    return [min(BATCH, count - start) for start in range(0, count, BATCH)]

@@ -81,6 +81,12 @@ def test_a_malformed_parent_is_no_parent(parent):
     assert f"{span.context.trace_id:032x}".encode() == IDENTIFIER
 
 
+def test_a_malformed_parent_does_not_decide():
+    spans = Spans(1.0, slow=0.5)
+    offer(spans, parent="00-nonsense-00")
+    assert len(take(spans)) == 1
+
+
 @pytest.mark.parametrize("identifier", [b"mine", b"0" * 32, b"z" * 32])
 def test_a_request_id_that_is_no_trace_id_gets_another(identifier):
     spans = Spans(1.0, slow=0.5)
