@@ -16,6 +16,7 @@ import socket
 import sys
 from time import monotonic
 
+from observability.telemetry import STOP_SECONDS
 from observability.telemetry import Settings as TelemetrySettings
 from serving.errors import AddressRefused, ServingError
 from serving.server import BACKLOG, DRAIN_SECONDS, GRACE_SECONDS, run_worker
@@ -125,7 +126,7 @@ class Workers:
             listener.close()  # who comes after the workers have closed theirs is refused at once
         for pid in self._places:
             os.kill(pid, signal.SIGTERM)
-        end = monotonic() + GRACE_SECONDS + DRAIN_SECONDS + 2
+        end = monotonic() + GRACE_SECONDS + DRAIN_SECONDS + STOP_SECONDS + 2
         while self._places:
             self._wait(max(0.1, end - monotonic()))
             if monotonic() >= end:

@@ -2,7 +2,7 @@
 
 from observability.telemetry.lines import LogTap
 from observability.telemetry.metrics import counter, histogram
-from observability.telemetry.outlet import Outlet, Source
+from observability.telemetry.outlet import STOP_SECONDS, Outlet, Source
 from observability.telemetry.settings import Settings
 
-__all__ = ["LogTap", "Outlet", "Settings", "Source", "counter", "histogram"]
+__all__ = ["STOP_SECONDS", "LogTap", "Outlet", "Settings", "Source", "counter", "histogram"]

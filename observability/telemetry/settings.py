@@ -19,8 +19,8 @@ class Settings(BaseSettings):
     sample_share: float = Field(default=0.05, ge=0, le=1)
     """Share of the ordinary requests that are kept as spans; failed and slow ones all are."""
 
-    slow_seconds: float = Field(default=0.5, gt=0)
+    slow_seconds: float = Field(default=0.5, gt=0, allow_inf_nan=False)
     """A request that took longer is slow."""
 
-    interval_seconds: float = Field(default=5.0, gt=0)
+    interval_seconds: float = Field(default=5.0, gt=0, le=3600)
     """Time between two sendings."""
