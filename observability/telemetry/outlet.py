@@ -33,7 +33,7 @@ from observability.telemetry.settings import Settings
 log = logging.getLogger("homeport.telemetry")
 
 EXPORT_SECONDS = 2.0
-STOP_SECONDS = 2.0
+STOP_SECONDS = 1.5  # with the second of grace a worker ends within three
 WAITING = 20_000  # spans, and lines, that wait for a collector; past it the oldest are dropped
 BATCH = 2_000
 SCOPE = InstrumentationScope("homeport")
