@@ -140,8 +140,8 @@ class Live:
             self._shadow = None
 
     def _put(self, scorer: Scorer | NotReady) -> None:
-        self.served: Scorer | NotReady = scorer
         self.mounted = mount(scorer, self._settings)
+        self.served: Scorer | NotReady = scorer  # last: who reads here that it is ready is answered by it
 
     def _refuse(self, reason: str) -> None:
         if reason == self.refused:
