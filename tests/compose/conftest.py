@@ -14,11 +14,11 @@ def engine():
 
 @pytest.fixture(scope="session")
 def images(engine):
-    """The images, by service, built as `docker compose up` does."""
+    """Our own images, by service, built as `docker compose up` does."""
     stack = Stack()
     stack.compose("--profile", "*", "build")
     services = stack.configuration("*")["services"]
-    return {name: service["image"] for name, service in services.items()}
+    return {name: service["image"] for name, service in services.items() if "build" in service}
 
 
 @pytest.fixture(scope="session")
