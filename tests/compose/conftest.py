@@ -21,7 +21,7 @@ def images(engine):
     return {name: service["image"] for name, service in services.items() if "build" in service}
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def stack(images):
     """The running stack, after a short search on the embedded sample."""
     stack = Stack(HOMEPORT_BUDGET="8")
