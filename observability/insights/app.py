@@ -11,8 +11,9 @@ from fastapi import FastAPI, Request, Response
 from fastapi import Path as InPath
 from fastapi import Query as InQuery
 from fastapi.openapi.docs import get_swagger_ui_html
-from fastapi.responses import HTMLResponse, JSONResponse, RedirectResponse
+from fastapi.responses import HTMLResponse, JSONResponse
 from fastapi.staticfiles import StaticFiles
+from nicegui import ui
 from pydantic import BaseModel, Field
 from starlette.types import Receive, Scope, Send
 
@@ -21,6 +22,7 @@ from observability.insights.door import Door
 from observability.insights.errors import Busy, QueryRefused
 from observability.insights.intake import PATHS, RETRY_SECONDS, Intake
 from observability.insights.overview import MAX_MINUTES, overview
+from observability.insights.page import add_pages
 from observability.insights.parts import Parts
 from observability.insights.settings import Settings
 from observability.insights.transactions import transaction
@@ -43,7 +45,7 @@ class Application(FastAPI):
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Turn away what may not pass, dispatch exports past FastAPI, and leave the rest to it."""
-        if scope["type"] == "http" and (refusal := self.door.refuse(scope)) is not None:
+        if scope["type"] != "lifespan" and (refusal := self.door.refuse(scope)) is not None:
             await refusal(scope, receive, send)
         elif scope["type"] == "http" and scope["path"] in PATHS:
             await self.intake(scope, receive, send)
@@ -73,14 +75,12 @@ def create_app(parts: Parts, settings: Settings) -> Application:
     async def busy(_: Request, error: Busy) -> JSONResponse:
         return JSONResponse({"message": str(error)}, 503, headers={"retry-after": str(RETRY_SECONDS)})
 
+    add_pages(parts, settings)
+    ui.run_with(app, title=app.title, dark=None, tailwind=False, show_welcome_message=False)  # all other paths
     return app
 
 
 def _add_health(app: Application, parts: Parts) -> None:
-    @app.get("/", include_in_schema=False)
-    async def start() -> RedirectResponse:
-        return RedirectResponse("/docs")
-
     @app.get("/docs", include_in_schema=False)
     async def docs() -> HTMLResponse:
         return get_swagger_ui_html(

@@ -1,9 +1,12 @@
 """What is turned away before anything reads it: requests for other hosts, and bodies that the API does not take.
 
-A page from elsewhere that lets its own name point to loopback can call what listens there, but names itself in `Host`.
+A page from elsewhere that lets its own name point to loopback can call what listens there, but names itself in `Host`;
+one that calls under our name, as it may by a WebSocket, names itself in `Origin`.
 """
 
 from __future__ import annotations
+
+from urllib.parse import urlsplit
 
 from starlette.datastructures import Headers
 from starlette.responses import JSONResponse
@@ -29,6 +32,8 @@ class Door:
         if name not in self._hosts:
             message = f"This is not the host '{host[:100]}': HOMEPORT_INSIGHTS_HOSTS names those to answer to."
             return JSONResponse({"message": message}, 421)
+        if (origin := headers.get("origin")) is not None and urlsplit(origin).netloc.lower() != host:
+            return JSONResponse({"message": f"The page {origin[:100]} has no business here."}, 403)
         if scope["path"] not in PATHS and _is_long(headers):
             message = f"The body is longer than {MAX_BODY_BYTES:,} bytes, or of no declared length."
             return JSONResponse({"message": message}, 413, headers={"connection": "close"})

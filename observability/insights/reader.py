@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from threading import Timer
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import duckdb
 
@@ -16,6 +16,13 @@ from observability.insights.store import Store
 AT_ONCE, WAITING = 2, 16
 _Result = TypeVar("_Result")
 Cursor = duckdb.DuckDBPyConnection
+
+
+def records(cursor: Cursor, query: str, parameters: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """The rows of a query, each by the names of its columns."""
+    found = cursor.execute(query, parameters)
+    names = [column[0] for column in found.description]
+    return [dict(zip(names, row, strict=True)) for row in found.fetchall()]
 
 
 class Reader:

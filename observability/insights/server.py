@@ -34,11 +34,11 @@ def serve(app: Application, writer: Writer, settings: Settings) -> None:
     config = uvicorn.Config(
         app,
         loop="uvloop",
-        lifespan="off",
+        lifespan="on",
         access_log=False,
         server_header=False,
         log_config=None,
-        ws="none",
+        ws="websockets-sansio",
         timeout_keep_alive=KEEP_ALIVE_SECONDS,
         timeout_graceful_shutdown=GRACE_SECONDS,
     )

@@ -27,6 +27,9 @@ class Settings(BaseSettings):
     hosts: str = ""
     """Names in the `Host` header to answer to beside loopback's and `insights`, separated by commas."""
 
+    links: str = "Swagger=http://127.0.0.1:8000/docs,MLflow=http://127.0.0.1:5001,Prefect=http://127.0.0.1:4200"
+    """Pages of other services that the page links to: `name=address`, separated by commas."""
+
     retention_days: float = Field(default=30.0, gt=0)
     """Older rows are deleted."""
 

@@ -1,0 +1,59 @@
+"""Overview: the four charts that Azure opens with, and what is alarming."""
+
+from __future__ import annotations
+
+from nicegui import ui
+
+from observability.insights.overview import overview
+from observability.insights.page.charts import GREEN, RED, draw, over_time, redraw
+from observability.insights.page.desk import Desk, number
+from observability.insights.page.frame import empty, heading
+
+CHARTS = ("Failed requests", "Server response time", "Server requests", "Availability")
+
+
+def show(desk: Desk) -> None:
+    """Fill the page."""
+    nothing = ui.column().classes("full-width")
+    with nothing:
+        empty(
+            "No request was seen in this time.",
+            "Choose a longer time above, or send the endpoint a row:",
+            "homeport score rows.json",
+        )
+    figures, charts = {}, {}
+    with ui.element("div").classes("grid"):
+        for title in CHARTS:
+            with ui.column().classes("card"):
+                heading(title)
+                figures[title] = ui.label("–").classes("figure").mark(title)
+                charts[title] = draw().props(f'aria-label="{title} over time"')
+
+    async def refresh() -> None:
+        found = await desk.ask(lambda cursor: overview(cursor, desk.minutes))
+        nothing.visible = not found["requests"]
+        share = 100 * found["failures"] / found["requests"] if found["requests"] else None
+        figures["Failed requests"].text = number(found["failures"]) + (f" · {number(share)} %" if share else "")
+        figures["Server response time"].text = number(found["mean"], "ms on average")
+        figures["Server requests"].text = number(found["requests"])
+        figures["Availability"].text = number(found["availability"], "%")
+        if found["availability"] is None:
+            figures["Availability"].text = "no test"
+        lines = {
+            name: [(step["timestamp"], step[name]) for step in found["series"]]
+            for name in ("failures", "requests", "mean", "p95")
+        }
+        available = [(step["timestamp"], step["availability"]) for step in found["availabilitySeries"]]
+        redraw(
+            charts["Failed requests"],
+            over_time({"Failed": lines["failures"]}, desk.minutes, "", kind="bar", colours=[RED]),
+        )
+        durations = {"Average": lines["mean"], "95th percentile": lines["p95"]}
+        redraw(charts["Server response time"], over_time(durations, desk.minutes, "ms"))
+        redraw(charts["Server requests"], over_time({"Requests": lines["requests"]}, desk.minutes, "", kind="bar"))
+        redraw(
+            charts["Availability"],
+            over_time({"Available": available}, desk.minutes, "%", colours=[GREEN], most=100),
+        )
+
+    desk.keep(refresh)
