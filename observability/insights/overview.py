@@ -54,7 +54,7 @@ FROM availabilityResults WHERE timestamp >= $start GROUP BY GROUPING SETS ((bin)
 
 
 def overview(cursor: Cursor, minutes: int) -> dict[str, Any]:
-    """The last `minutes`, in whole minutes or, if that were more than 240, in longer bins. Durations in ms, shares in %."""
+    """The last `minutes`, in whole minutes or, if that were more than 240, in longer bins. In ms and %."""
     size = ceil(minutes / _BINS)
     start = datetime.now(UTC).replace(tzinfo=None) - timedelta(minutes=minutes)
     window = {"bin": size, "start": start}

@@ -5,7 +5,7 @@ from __future__ import annotations
 from fastapi import Request
 from nicegui import ui
 
-from observability.insights.page import failures, live, logs, map, model, overview, performance, search, transaction
+from observability.insights.page import calls, failures, live, logs, model, overview, performance, search, transaction
 from observability.insights.page.desk import Desk
 from observability.insights.page.frame import frame, minutes_of
 from observability.insights.parts import Parts
@@ -55,7 +55,7 @@ def add_pages(parts: Parts, settings: Settings) -> None:
     @ui.page("/map")
     def map_page(request: Request) -> None:
         with frame(request, "/map", links):
-            map.show(desk(request))
+            calls.show(desk(request))
 
     @ui.page("/model")
     def model_page(request: Request) -> None:

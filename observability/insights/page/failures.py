@@ -71,7 +71,6 @@ def show(desk: Desk) -> None:
         heading("The latest failed requests")
         code = ui.select({"": "All statuses"}, value="").props("dense outlined").classes("range")
         requests = transactions()
-    code.on_value_change(lambda: refresh())
 
     async def refresh() -> None:
         series: dict[str, dict[datetime, float]] = defaultdict(lambda: defaultdict(int))
@@ -94,4 +93,5 @@ def show(desk: Desk) -> None:
         fill(requests, await desk.select(_REQUESTS, code=code.value or ""))
         nothing.visible = not totals and not exceptions.rows
 
+    code.on_value_change(refresh)
     desk.keep(refresh)

@@ -58,17 +58,7 @@ def frame(request: Request, path: str, links: dict[str, str], title: str = "") -
     ui.add_body_html(f"<script>{_KEYS}</script>")
     ui.colors(primary="#0b5cab")
     ui.dark_mode(_THEMES.get(request.cookies.get("theme", "")))
-    ui.html('<a class="skip" href="#content">To the content</a>', sanitize=False)
-    with ui.header().classes("row items-center bar"):
-        ui.button(icon="menu", on_click=lambda: drawer.toggle()).props('flat dense color=white aria-label="Views"')
-        ui.link("Homeport insights", "/").classes("name")
-        ui.space()
-        search = ui.input(placeholder="Request id or text").props('dense dark outlined clearable aria-label="Search"')
-        search.classes("search").on("keydown.enter", lambda: search_for(search.value))
-        _range(request, minutes)
-        ui.button(icon="contrast", on_click=lambda: ui.run_javascript("switchTheme()")).props(
-            'flat dense color=white aria-label="Light or dark (t)"'
-        )
+    ui.link("To the content", "#content").classes("skip")
     with ui.left_drawer(bordered=True).classes("drawer").props('width=230 breakpoint=900 role="navigation"') as drawer:
         for number, other in enumerate(VIEWS, 1):
             with ui.link(target=f"{other.path}?minutes={minutes}").props(f"data-key={number}") as entry:
@@ -83,6 +73,18 @@ def frame(request: Request, path: str, links: dict[str, str], title: str = "") -
             with ui.link(target=address, new_tab=True):
                 ui.icon("open_in_new", size="1.2rem")
                 ui.label(name)
+    with ui.header().classes("row items-center bar"):
+        ui.button(icon="menu", on_click=drawer.toggle).props('flat dense color=white aria-label="Views"')
+        ui.link("Homeport insights", "/").classes("name")
+        ui.space()
+        search = ui.input(placeholder="Request id or text").props(
+            'dense dark outlined clearable aria-label="Search (/)"'
+        )
+        search.classes("search").on("keydown.enter", lambda: search_for(search.value))
+        _range(request, minutes)
+        ui.button(icon="contrast", on_click=lambda: ui.run_javascript("switchTheme()")).props(
+            'flat dense color=white aria-label="Light or dark (t)"'
+        ).classes("theme")
     with ui.column().classes("content").props("id=content role=main"):
         ui.html(f"<h1>{title or view.title}</h1>", sanitize=False)
         yield

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 from datetime import datetime
+from decimal import Decimal
 from typing import Any
 
 from nicegui import ui
@@ -13,7 +14,7 @@ from observability.insights import sql
 from observability.insights.errors import Busy, QueryRefused
 from observability.insights.page.charts import bars, draw, over_time, redraw
 from observability.insights.page.desk import Desk, moment, table
-from observability.insights.page.frame import empty, heading
+from observability.insights.page.frame import empty
 from observability.insights.tables import TABLES
 
 QUERIES = {
@@ -57,21 +58,6 @@ _SHOWN = 1_000
 
 def show(desk: Desk, query: str) -> None:
     """Fill the page; `query` is what the box holds at first."""
-    with ui.column().classes("card"):
-        with ui.row().classes("items-center full-width"):
-            ready = ui.select(list(QUERIES), label="Ready-made queries").props("outlined dense options-dense")
-            ready.classes("col")
-            ui.button("Run", icon="play_arrow", on_click=lambda: run()).props("unelevated no-caps")
-        box = ui.codemirror(query or next(iter(QUERIES.values())), language="SQLite", line_wrapping=True)
-        box.classes("editor").props('aria-label="SQL"').on(
-            "keydown",
-            lambda: run(),
-            js_handler="(e) => { if (e.ctrlKey && e.key === 'Enter') { e.preventDefault(); emit() } }",
-        )
-        ui.label(f"DuckDB's SQL over {', '.join(TABLES)}. Ctrl+Enter runs it.").classes("quiet")
-    result = ui.column().classes("card")
-    with result:
-        empty("Nothing was asked yet.", "Write a query or choose a ready-made one, and run it.")
 
     async def run() -> None:
         result.clear()
@@ -83,6 +69,22 @@ def show(desk: Desk, query: str) -> None:
                 ui.label(str(error)).classes("bad verbatim")
                 return
             _show_answer(answer)
+
+    with ui.column().classes("card"):
+        with ui.row().classes("items-center full-width"):
+            ready = ui.select(list(QUERIES), label="Ready-made queries").props("outlined dense options-dense")
+            ready.classes("col")
+            ui.button("Run", icon="play_arrow", on_click=run).props("unelevated no-caps")
+        box = ui.codemirror(query or next(iter(QUERIES.values())), language="SQLite", line_wrapping=True)
+        box.classes("editor").props('aria-label="SQL"').on(
+            "keydown",
+            run,
+            js_handler="(e) => { if (e.ctrlKey && e.key === 'Enter') { e.preventDefault(); emit() } }",
+        )
+        ui.label(f"DuckDB's SQL over {', '.join(TABLES)}. Ctrl+Enter runs it.").classes("quiet")
+    result = ui.column().classes("card")
+    with result:
+        empty("Nothing was asked yet.", "Write a query or choose a ready-made one, and run it.")
 
     async def choose() -> None:
         box.value = QUERIES[ready.value]
@@ -165,15 +167,9 @@ def _kind(column: tuple[Any, ...]) -> str:
     known = [value for value in column if value is not None]
     if known and all(isinstance(value, datetime) for value in known):
         return "time"
-    if known and all(
-        isinstance(value, int | float) and not isinstance(value, bool) or _is_decimal(value) for value in known
-    ):
+    if known and all(isinstance(value, int | float | Decimal) and not isinstance(value, bool) for value in known):
         return "number"
     return "text"
-
-
-def _is_decimal(value: object) -> bool:
-    return type(value).__name__ == "Decimal"
 
 
 def _cell(value: Any) -> Any:

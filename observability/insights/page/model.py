@@ -115,8 +115,7 @@ def _shares(steps: list[Record]) -> dict[str, Points]:
             counts[row["class"]][row["bin"]] = counts[row["class"]].get(row["bin"], 0) + row["total"]
             totals[row["bin"]] += row["total"]
     return {
-        name: [(bin, 100 * count / totals[bin]) for bin, count in found.items()]
-        for name, found in sorted(counts.items())
+        name: [(at, 100 * count / totals[at]) for at, count in found.items()] for name, found in sorted(counts.items())
     }
 
 
@@ -129,7 +128,7 @@ def _confidence(steps: list[Record]) -> dict[str, Points]:
             sums = found[names[row["name"]]][row["bin"]]
             sums[0] += row["total"]
             sums[1] += row["times"]
-    return {name: [(bin, total / times) for bin, (total, times) in sums.items()] for name, sums in found.items()}
+    return {name: [(at, total / times) for at, (total, times) in sums.items()] for name, sums in found.items()}
 
 
 def _rows(steps: list[Record]) -> dict[str, Points]:

@@ -23,13 +23,18 @@ _SUMMARIES = {
     "availabilityResults": "concat_ws(' ', name, CASE WHEN success THEN 'passed' ELSE 'failed' END, message)",
 }
 _MOST = 200
+SAMPLED = (
+    "All failed and slow requests are kept, of the others a share (HOMEPORT_TELEMETRY_SAMPLE_SHARE, 5 % by default)."
+)
 
 
 def query(kinds: list[str]) -> str:
     """The statement that finds the latest items of some kinds which hold $text."""
     parts = (
-        f"""(SELECT timestamp, '{kind}' AS kind, cloud_RoleName AS role, {_SUMMARIES[KINDS[kind]]} AS summary, operation_Id
-        FROM {KINDS[kind]} WHERE timestamp >= $start AND ($text = '' OR contains(lower({_SUMMARIES[KINDS[kind]]}), $text)
+        f"""(SELECT timestamp, '{kind}' AS kind, cloud_RoleName AS role, {_SUMMARIES[KINDS[kind]]} AS summary,
+            operation_Id
+        FROM {KINDS[kind]}
+        WHERE timestamp >= $start AND ($text = '' OR contains(lower(summary), $text)
             OR contains(lower(CAST(customDimensions AS VARCHAR)), $text))
         ORDER BY timestamp DESC LIMIT {_MOST})"""  # noqa: S608 (our own names)
         for kind in kinds
@@ -56,9 +61,7 @@ def show(desk: Desk, text: str) -> None:
     with nothing:
         empty(
             f"Nothing holds “{text}” in this time." if text else "Nothing was stored in this time.",
-            "All failed and slow requests are kept, of the others a share (HOMEPORT_TELEMETRY_SAMPLE_SHARE, 5 % by "
-            "default). To have one kept for sure, send it with a traceparent whose last field is 01. Or choose a longer "
-            "time above.",
+            f"{SAMPLED} One that is sent with a traceparent ending in 01 is kept for sure. Or choose a longer time above.",
         )
     with ui.column().classes("card"):
         heading("Latest first")

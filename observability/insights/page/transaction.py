@@ -10,6 +10,7 @@ from nicegui import ui
 
 from observability.insights.page.desk import Desk, Record, moment, number
 from observability.insights.page.frame import empty, heading
+from observability.insights.page.search import SAMPLED
 from observability.insights.transactions import transaction
 
 _FACTS = {
@@ -31,8 +32,7 @@ def show(desk: Desk, operation: str) -> None:
             else:
                 empty(
                     f"There is nothing of operation {operation}.",
-                    "All failed and slow requests are kept, of the others a share (HOMEPORT_TELEMETRY_SAMPLE_SHARE, 5 % "
-                    "by default). What was just sent arrives within some seconds: reload the page.",
+                    f"{SAMPLED} What was just sent arrives within some seconds: reload the page.",
                 )
 
     ui.timer(0, load, once=True)

@@ -50,12 +50,13 @@ def show(desk: Desk) -> None:
     with nothing:
         empty("Nobody called anybody in this time.", "Choose a longer time above, or send the endpoint a row:",
               "homeport score rows.json")  # fmt: skip
-    with ui.column().classes("card") as card:
+    with ui.element("div").classes("card map") as card:
         chart = draw(high=True).props('aria-label="Who calls whom"')
     with ui.column().classes("card"):
         heading("Calls")
         calls = table(
-            {"caller": "From", "callee": "To", "items": "Times", "unit": "Of", "mean": "Average, ms", "share": "Failed, %"},
+            {"caller": "From", "callee": "To", "items": "Times", "unit": "Of", "mean": "Average, ms",
+             "share": "Failed, %"},
             numbers=("items", "mean", "share"),
         )  # fmt: skip
 
