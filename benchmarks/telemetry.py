@@ -57,13 +57,14 @@ def main() -> None:
         endpoint = f"http://127.0.0.1:{receiver.stdout.readline().strip()}"
         settings = Settings(models=store.root, keys=state / "keys.json", shadow=state)
         keys = KeyRing(settings.keys)
-        live = Live(settings, keys)
         telemetry = TelemetrySettings(endpoint=endpoint, interval_seconds=0.5)
         told = Telemetry(telemetry)
         authorization = b"Bearer " + read_keys(settings.keys).primary.encode()
         headers = {b"authorization": authorization, b"content-type": b"application/json"}
-        gates = {"off": Gate(live, keys, Telemetry(), settings), "on": Gate(live, keys, told, settings)}
-        mounted = live.mounted["/score"]
+        gates = {
+            "off": Gate(Live(settings, keys), keys, Telemetry(), settings),
+            "on": Gate(Live(settings, keys, told), keys, told, settings),
+        }
         costs: dict[str, list[float]] = {mode: [] for mode in gates}
         for _ in range(ROUNDS):
             for mode, gate in gates.items():
@@ -71,7 +72,8 @@ def main() -> None:
                 began = time.process_time()
                 with outlet:  # whose end sends what is left
                     for number in range(REQUESTS):
-                        gate.respond(mounted, Request("POST", "/score", b"", headers, b"%032x" % (number + 1), body))
+                        request = Request("POST", "/score", b"", headers, b"%032x" % (number + 1), body)
+                        gate.respond(gate.live.mounted["/score"], request)
                 costs[mode].append((time.process_time() - began) / REQUESTS * 1e6)
     added = [on - off for off, on in zip(costs["off"], costs["on"], strict=True)]
     for title, values in (*costs.items(), ("added", added)):

@@ -60,12 +60,12 @@ def create_app(settings: Settings | None = None, telemetry: TelemetrySettings | 
     """
     settings, telemetry = settings or Settings(), telemetry or TelemetrySettings()
     keys = KeyRing(settings.keys)
-    live = Live(settings, keys)
+    counted = Telemetry(telemetry)
+    outlet = Outlet(telemetry, "serving", __version__) if telemetry.endpoint else None
+    live = Live(settings, keys, counted)
 
     @asynccontextmanager
     async def lifespan(app: Application) -> AsyncIterator[None]:
-        counted = app.gate.telemetry
-        outlet = Outlet(telemetry, "serving", __version__) if telemetry.endpoint else None
         with live.watching(), outlet.sending(counted) if outlet else nullcontext():
             yield
             counted.summarise()
@@ -77,7 +77,7 @@ def create_app(settings: Settings | None = None, telemetry: TelemetrySettings | 
         lifespan=lifespan,
         telemetry={"tracing": False, "metrics": False, "logs": False},
     )
-    app.gate = Gate(live, keys, Telemetry(telemetry), settings)
+    app.gate = Gate(live, keys, counted, settings)
     app.scoring = app.gate
     origins = [origin.strip() for origin in settings.cors_origins.split(",") if origin.strip()]
     if origins:

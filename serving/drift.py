@@ -15,6 +15,7 @@ import msgspec
 import numpy as np
 import numpy.typing as npt
 
+from bundle.encoding import MISSING_WORDS
 from bundle.errors import BundleCorrupt
 from bundle.manifest import BASELINE
 
@@ -44,8 +45,8 @@ class Distribution(msgspec.Struct, frozen=True):
             found = np.bincount(np.searchsorted(self.edges, present, side="left"), minlength=len(self.shares))
             return [*found.tolist(), 0, len(numbers) - len(present)]
         counted = Counter(value if value is None else str(value) for value in values)
-        missing = counted.pop(None, 0)
         known = [counted.pop(category, 0) for category in self.categories]
+        missing = sum(counted.pop(word, 0) for word in (None, *MISSING_WORDS))
         return [*known, counted.total(), missing]
 
 

@@ -19,6 +19,7 @@ from serving.keys import KeyRing
 from serving.scorer import Scorer
 from serving.settings import Settings
 from serving.shadow import Shadow
+from serving.telemetry import Telemetry
 
 log = logging.getLogger("homeport.serving")
 
@@ -34,8 +35,10 @@ class Live:
 
     mounted: dict[str, Mounted]  # by path; replaced as a whole
 
-    def __init__(self, settings: Settings, keys: KeyRing) -> None:
+    def __init__(self, settings: Settings, keys: KeyRing, telemetry: Telemetry | None = None) -> None:
+        """With telemetry, what each version answers is counted there."""
         self._settings = settings
+        self._telemetry = telemetry
         self._store = Store(settings.models)
         self._keys = keys
         self._tried: object = None
@@ -99,6 +102,8 @@ class Live:
 
     def _serve(self, scorer: Scorer, folder: Path) -> None:
         self.refused = ""
+        if self._telemetry:
+            self._telemetry.follow(scorer, read_baseline(folder))
         self._put(scorer)
         log.info("serving %s version %s from %s", scorer.manifest.name, scorer.manifest.version, folder)
         del scorer
@@ -127,7 +132,7 @@ class Live:
                 problem = _reason(error, challenger.version)
             else:
                 self._shadow = Shadow(champion, other, challenger.share, baseline, self._settings.shadow)
-                champion.observer = self._shadow.offer
+                champion.observers = (*champion.observers, self._shadow.offer)
                 log.info("%s %s scores %.0f %% of the traffic too", name, challenger.version, challenger.share * 100)
         if problem:
             log.error("there is no comparison with a challenger: %s", problem)
@@ -135,7 +140,7 @@ class Live:
     def _end_comparison(self) -> None:
         if self._shadow is not None:
             if isinstance(self.served, Scorer):
-                self.served.observer = None
+                self.served.observers = tuple(one for one in self.served.observers if one != self._shadow.offer)
             self._shadow.stop()
             self._shadow = None
 

@@ -66,7 +66,7 @@ class Scorer:
         self.Row = row_type(self.manifest.columns)
         self._rows: Any = list[self.Row]  # type: ignore[name-defined]
         self._max_rows = max_rows
-        self.observer: Observer | None = None
+        self.observers: tuple[Observer, ...] = ()  # are told of each request that was scored
 
     def rows(self, values: list[dict[str, Any]]) -> list[Any]:
         """Rows from plain values, held to the same rules as rows that come as JSON. Raises InvalidRequest."""
@@ -89,12 +89,14 @@ class Scorer:
 
         Raises TooManyRows, and DeadlineExceeded once `time.monotonic()` is past `deadline`.
         """
-        observer = self.observer  # one look: the comparison may end meanwhile
-        if observer is None:
+        observers = self.observers  # one look: a comparison may end meanwhile
+        if not observers:
             return self._outputs(rows, deadline)
         started = perf_counter()
         outputs = self._outputs(rows, deadline)
-        observer(rows, outputs, perf_counter() - started)
+        seconds = perf_counter() - started
+        for observe in observers:
+            observe(rows, outputs, seconds)
         return outputs
 
     def _outputs(self, rows: Sequence[msgspec.Struct], deadline: float) -> Outputs:

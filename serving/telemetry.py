@@ -20,14 +20,18 @@ from opentelemetry.sdk.trace import ReadableSpan
 from opentelemetry.trace import SpanContext
 
 from observability.telemetry import Settings, counter, histogram
+from serving.drift import Baseline
 from serving.exchange import Answer, Mounted, Request
 from serving.keys import KeyName
+from serving.predictions import Predictions, told
+from serving.scorer import Scorer
 from serving.spans import Spans
 
 log = logging.getLogger("homeport.serving.requests")
 
 # Upper bounds in seconds, those of OpenTelemetry's `http.server.request.duration` and four below them
 BOUNDS = (0.0001, 0.00025, 0.0005, 0.001, 0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1, 2.5, 5, 7.5, 10)
+VERSIONS = 8  # of the model, that a worker tells of: those it has served last
 FAILURES_A_SECOND = 10  # lines in the log; the rest is counted
 
 
@@ -53,6 +57,8 @@ class Telemetry:
         self._series: dict[tuple[str, str, str, int, KeyName | None], Series] = {}
         self._rows: Counter[tuple[str, str]] = Counter()  # by model and version
         self._rows_told: Counter[tuple[str, str]] = Counter()
+        self._settings = settings
+        self._predictions: dict[tuple[str, str], Predictions] = {}  # by model and version
         self._since = clock()
         self._second = 0.0
         self._lines = 0
@@ -74,6 +80,22 @@ class Telemetry:
             self._rows[mounted.model, mounted.version] += answer.rows
         else:
             self._complain(mounted.dialect.name, answer.status, key, seconds, request.id, span)
+
+    def follow(self, scorer: Scorer, baseline: Baseline | None) -> None:
+        """Count what a model that is about to be served answers, if there is somewhere to send it."""
+        if self._settings is None or not self._settings.endpoint:
+            return
+        key = scorer.manifest.name, scorer.manifest.version
+        # one that is served again goes on counting: the same series may not begin twice
+        predictions = self._predictions.pop(key, None) or Predictions(
+            scorer.manifest, baseline, self._settings.drift_rows, self._settings.drift_seconds
+        )
+        self._predictions[key] = predictions
+        if len(self._predictions) > VERSIONS:
+            self._predictions.pop(next(iter(self._predictions)))
+        scorer.observers = (*scorer.observers, predictions.offer)
+        event = {"microsoft.custom_event.name": "model.loaded", "ml.model.name": key[0], "ml.model.version": key[1]}
+        log.info("model %s version %s answers from now on", *key, extra={"attributes": event})
 
     def spans(self, resource: Resource) -> list[ReadableSpan]:
         """Those that ended since the last call."""
@@ -98,6 +120,7 @@ class Telemetry:
                 "http.server.request.duration", "s", "Duration of HTTP server requests.", BOUNDS, durations, since, now
             ),
             counter("ml.prediction.rows", "{row}", "Rows that were scored.", rows, since, now),
+            *told(list(self._predictions.values()), since, now),
         ]
 
     def summarise(self) -> None:

@@ -1,8 +1,8 @@
 """What a service uses to tell what it does: traces, metrics and logs over OTLP, never in the way of its work."""
 
 from observability.telemetry.lines import LogTap
-from observability.telemetry.metrics import counter, histogram
+from observability.telemetry.metrics import counter, gauge, histogram
 from observability.telemetry.outlet import STOP_SECONDS, Outlet, Source
 from observability.telemetry.settings import Settings
 
-__all__ = ["STOP_SECONDS", "LogTap", "Outlet", "Settings", "Source", "counter", "histogram"]
+__all__ = ["STOP_SECONDS", "LogTap", "Outlet", "Settings", "Source", "counter", "gauge", "histogram"]

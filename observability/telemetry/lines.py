@@ -22,7 +22,10 @@ _SEVERITY = {
 
 
 class LogTap(logging.Handler):
-    """Hands each line on as a log record; one with `extra={"span": SpanContext}` belongs to that span."""
+    """Hands each line on as a log record.
+
+    One with `extra={"span": SpanContext}` belongs to that span; `extra={"attributes": …}` adds to its attributes.
+    """
 
     def __init__(self, resource: Resource, put: Callable[[ReadableLogRecord], None]) -> None:
         super().__init__(logging.INFO)
@@ -31,7 +34,7 @@ class LogTap(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         """Called by `logging`."""
-        attributes: dict[str, AnyValue] = {"logger": record.name}
+        attributes: dict[str, AnyValue] = {"logger": record.name, **getattr(record, "attributes", {})}
         if record.exc_info and record.exc_info[0]:
             attributes["exception.type"] = record.exc_info[0].__qualname__
             # where, not what: the message of an exception may quote a row

@@ -10,6 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from opentelemetry.sdk.metrics.export import (
     AggregationTemporality,
+    Gauge,
     Histogram,
     HistogramDataPoint,
     Metric,
@@ -26,6 +27,12 @@ def counter(
     """A sum that only grows; `since` and `now` are nanoseconds of the epoch."""
     data = [NumberDataPoint(attributes, since, now, value) for attributes, value in points]
     return Metric(name, description, unit, Sum(data, AggregationTemporality.CUMULATIVE, is_monotonic=True))
+
+
+def gauge(name: str, unit: str, description: str, points: Iterable[tuple[Attributes, float]], now: int) -> Metric:
+    """States at the moment `now`, nanoseconds of the epoch."""
+    data = [NumberDataPoint(attributes, now, now, value) for attributes, value in points]
+    return Metric(name, description, unit, Gauge(data))
 
 
 def histogram(

@@ -54,7 +54,7 @@ class Source(Protocol):
 
 
 class Outlet:
-    """The way out of one process.
+    """The way out of one process; it takes lines of the log from the beginning.
 
     >>> with Outlet(settings, "serving", "0.1.0").sending(source):
     ...     serve()
@@ -84,20 +84,20 @@ class Outlet:
         self._failed = 0
         self._failing = False
         self._end = threading.Event()
+        self._tap = LogTap(self.resource, self._lines.put)
+        logging.getLogger("homeport").addHandler(self._tap)
         # The exporters complain of each try; what matters is told here, once.
         logging.getLogger("opentelemetry.exporter").setLevel(logging.CRITICAL)
 
     @contextmanager
     def sending(self, source: Source) -> Iterator[None]:
         """Send until the end of the context, and then for at most STOP_SECONDS what is left."""
-        tap = LogTap(self.resource, self._lines.put)
-        logging.getLogger("homeport").addHandler(tap)
         thread = threading.Thread(target=self._run, args=(source,), name="telemetry", daemon=True)
         thread.start()
         try:
             yield
         finally:
-            logging.getLogger("homeport").removeHandler(tap)
+            logging.getLogger("homeport").removeHandler(self._tap)
             self._end.set()
             thread.join(STOP_SECONDS)
 

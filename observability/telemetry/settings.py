@@ -22,5 +22,11 @@ class Settings(BaseSettings):
     slow_seconds: float = Field(default=0.5, gt=0, allow_inf_nan=False)
     """A request that took longer is slow."""
 
+    drift_rows: int = Field(default=500, ge=1)
+    """Rows over which drift is computed: of fewer it says more about chance."""
+
+    drift_seconds: float = Field(default=60.0, ge=0, allow_inf_nan=False)
+    """Shortest time over which drift is computed."""
+
     interval_seconds: float = Field(default=5.0, gt=0, le=3600)
     """Time between two sendings."""

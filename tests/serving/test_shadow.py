@@ -106,10 +106,10 @@ def test_a_comparison_may_end_while_a_request_is_scored(shop_store, complete_row
         """Rows whose scoring ends the comparison."""
 
         def __iter__(self):
-            scorer.observer = None
+            scorer.observers = ()
             return super().__iter__()
 
-    scorer.observer = lambda *offer: offered.append(offer)
+    scorer.observers = (lambda *offer: offered.append(offer),)
     assert scorer.score(Ending(scorer.rows([complete_row])), "predict")
     assert len(offered) == 1
 

@@ -31,13 +31,13 @@ _FEATURES = """
 SELECT customDimensions ->> '$."ml.feature"' AS feature,
     coalesce(sum(valueSum) FILTER (name = 'ml.feature.missing'), 0) AS missing,
     coalesce(sum(valueSum) FILTER (name = 'ml.feature.unseen'), 0) AS unseen,
-    sum(valueSum) FILTER (name = 'ml.feature.rows') AS rows
-FROM customMetrics
-WHERE name IN ('ml.feature.missing', 'ml.feature.unseen', 'ml.feature.rows') AND timestamp >= $start GROUP BY ALL
+    (SELECT sum(valueSum) FROM customMetrics WHERE name = 'ml.feature.rows' AND timestamp >= $start) AS rows
+FROM customMetrics WHERE name IN ('ml.feature.missing', 'ml.feature.unseen') AND timestamp >= $start GROUP BY ALL
 """
-_VERSIONS = """
-SELECT customDimensions ->> '$."ml.model.version"' AS version, min(timestamp) AS first
-FROM customMetrics WHERE name = 'ml.prediction.rows' GROUP BY ALL ORDER BY first
+_LOADED = """
+SELECT min(timestamp) AS first, customDimensions ->> '$."ml.model.version"' AS version
+FROM customEvents WHERE name = 'model.loaded'
+GROUP BY time_bucket(INTERVAL 10 SECONDS, timestamp), version ORDER BY first
 """
 
 
@@ -71,11 +71,11 @@ def show(desk: Desk) -> None:
     async def refresh() -> None:
         steps = await desk.select(_STEPS, bin=desk.bin)
         moved = await desk.select(_DRIFT, bin=desk.bin)
-        versions = await desk.select(_VERSIONS)
+        loaded = await desk.select(_LOADED)
         marks = {
             f"version {after['version']}": after["first"]
-            for before, after in pairwise(versions)
-            if after["first"] >= desk.start
+            for before, after in pairwise(loaded)
+            if after["version"] != before["version"] and after["first"] >= desk.start
         }
         for title, options in {
             "Class balance": over_time(
@@ -92,18 +92,21 @@ def show(desk: Desk) -> None:
         drift.style(f"height: {4 + 1.5 * len(latest):g}rem")
         colours = [GREEN if psi < MOVED else PALETTE[1] if psi < MOVED_MUCH else RED for psi in latest.values()]
         redraw(drift, bars({name: round(psi, 4) for name, psi in latest.items()}, "PSI", colours=colours, flat=True))
+        counts = {row["feature"]: row for row in await desk.select(_FEATURES)}
         features.rows = [
-            {
-                "feature": row["feature"],
-                "psi": latest.get(row["feature"]),
-                "missing": 100 * row["missing"] / row["rows"] if row["rows"] else None,
-                "unseen": 100 * row["unseen"] / row["rows"] if row["rows"] else None,
-            }
-            for row in await desk.select(_FEATURES)
-        ]
+            {"feature": name, "psi": latest.get(name), "missing": _share(counts, name, "missing"),
+             "unseen": _share(counts, name, "unseen")}
+            for name in dict.fromkeys([*latest, *counts]) if name != _SCORES
+        ]  # fmt: skip
         nothing.visible = not steps
 
     desk.keep(refresh)
+
+
+def _share(counts: dict[str, Record], feature: str, name: str) -> float:
+    """In % of the rows that were looked at; what never occurred is not told of."""
+    row = counts.get(feature)
+    return 100 * row[name] / row["rows"] if row and row["rows"] else 0
 
 
 def _shares(steps: list[Record]) -> dict[str, Points]:

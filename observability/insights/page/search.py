@@ -61,7 +61,7 @@ def show(desk: Desk, text: str) -> None:
     with nothing:
         empty(
             f"Nothing holds “{text}” in this time." if text else "Nothing was stored in this time.",
-            f"{SAMPLED} One that is sent with a traceparent ending in 01 is kept for sure. Or choose a longer time above.",
+            f"{SAMPLED} One that is sent with a traceparent ending in 01 is kept for sure. Or choose a longer time.",
         )
     with ui.column().classes("card"):
         heading("Latest first")
