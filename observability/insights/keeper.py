@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from threading import Event, Thread
 
 import duckdb
 
 from observability.insights.counters import Counters
+from observability.insights.reader import Cursor
 from observability.insights.store import Store
 from observability.insights.tables import TABLES
 from observability.insights.writer import Writer
@@ -71,17 +73,24 @@ class Keeper:
         total = 0
         with self._store.cursor() as cursor:
             for table in TABLES:
-                statement = (
-                    f"DELETE FROM {table} WHERE rowid IN "  # noqa: S608 (our own names)
-                    f"(SELECT rowid FROM {table} WHERE timestamp < ? LIMIT {SLICE_ROWS})"
-                )
-                deleted = SLICE_ROWS
-                while deleted == SLICE_ROWS and not self._end.is_set():
-                    deleted = cursor.execute(statement, [time]).fetchall()[0][0]
-                    if deleted:
-                        self._counters.add("deleted", {table: deleted})
+                for deleted in self._slices(cursor, table, "timestamp", time):
+                    self._counters.add("deleted", {table: deleted})
                     total += deleted
+            for _ in self._slices(cursor, "homeport.operations", "last", time):
+                pass
         return total
+
+    def _slices(self, cursor: Cursor, table: str, column: str, time: datetime) -> Iterator[int]:
+        """Delete rows of before a time, and say how many at each step."""
+        statement = (
+            f"DELETE FROM {table} WHERE rowid IN "  # noqa: S608 (our own names)
+            f"(SELECT rowid FROM {table} WHERE {column} < ? LIMIT {SLICE_ROWS})"
+        )
+        deleted = SLICE_ROWS
+        while deleted == SLICE_ROWS and not self._end.is_set():
+            deleted = cursor.execute(statement, [time]).fetchall()[0][0]
+            if deleted:
+                yield deleted
 
     def _oldest(self, share: float) -> datetime:
         """The time before which this share of all rows is."""

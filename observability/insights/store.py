@@ -18,15 +18,33 @@ from observability.insights.errors import StoreUnusable
 from observability.insights.tables import TABLES, definition
 
 FILE = "insights.duckdb"
-SCHEMA_NUMBER = 1  # of the tables below; a release that changes them raises it and migrates
+SCHEMA_NUMBER = 2  # of the tables below; a release that changes them raises it and migrates
 THREADS = 2
 _SERIES = "series VARCHAR, time BIGINT, seen BIGINT, times BIGINT, total DOUBLE, low DOUBLE, high DOUBLE"
+# Where in time an operation is: looking its id up in all rows would take a second for fifty million. The key is the end
+# of the id, which is random; two operations that share one only make the time that is looked at longer.
+_OPERATIONS = "CREATE TABLE homeport.operations (key UINTEGER, first TIMESTAMP, last TIMESTAMP)"
+
+
+def _keys(source: str, *, grouped: bool = False) -> str:
+    """The rows of the table of operations for those of another."""
+    times = "min(timestamp), max(timestamp)" if grouped else "timestamp, timestamp"
+    query = f"SELECT CAST('0x' || right(operation_Id, 8) AS UINTEGER), {times} FROM {source}"  # noqa: S608 (our own names)
+    return f"{query} WHERE operation_Id IS NOT NULL{' GROUP BY ALL' if grouped else ''}"
+
+
 _SETUP = (
     "CREATE SCHEMA homeport",  # what is of no interest to those who ask
     "CREATE TABLE homeport.version (number INTEGER)",
     f"INSERT INTO homeport.version VALUES ({SCHEMA_NUMBER})",  # noqa: S608 (our own number)
     f"CREATE TABLE homeport.series ({_SERIES})",
     *(definition(table) for table in TABLES),
+    _OPERATIONS,
+)
+_MIGRATION = (  # from schema 1
+    _OPERATIONS,
+    *(f"INSERT INTO homeport.operations {_keys(table)}" for table in TABLES),
+    "UPDATE homeport.version SET number = 2",
 )
 
 
@@ -90,6 +108,11 @@ class Store:
                 f"{self.path} is a database of something else. Point HOMEPORT_INSIGHTS_DATA to another folder."
             )
         ((number,),) = self._connection.execute("SELECT number FROM homeport.version").fetchall()
+        if number == 1:
+            with Transaction(self._connection):
+                for statement in _MIGRATION:
+                    self._connection.execute(statement)
+            return
         if number != SCHEMA_NUMBER:
             raise StoreUnusable(
                 f"{self.path} has tables of schema {number}, this version of Homeport knows {SCHEMA_NUMBER}. Use the "
@@ -137,6 +160,8 @@ def insert(
 def _append(cursor: duckdb.DuckDBPyConnection, table: str, rows: pa.Table, *, replace: bool = False) -> None:
     cursor.register("arriving", rows)
     try:
+        if "operation_Id" in rows.column_names:
+            cursor.execute(f"INSERT INTO homeport.operations {_keys('arriving', grouped=True)}")
         if replace:
             cursor.execute(f"DELETE FROM {table} WHERE series IN (SELECT series FROM arriving)")  # noqa: S608 (our own names)
         cursor.execute(f"INSERT INTO {table} SELECT * FROM arriving")  # noqa: S608 (our own names)

@@ -13,7 +13,7 @@ from observability.insights.page.desk import Desk, Record, table
 from observability.insights.page.frame import empty, heading
 
 MOVED, MOVED_MUCH = 0.1, 0.25  # of the population stability index, as it is usually read
-_SCORES = "the model's answers"
+_SCORES = "answers of the model"
 _STEPS = """
 SELECT time_bucket(to_minutes($bin), timestamp) AS bin, name, customDimensions ->> '$."ml.model.version"' AS version,
     customDimensions ->> '$."ml.class"' AS class, sum(valueSum) AS total, sum(valueCount) AS times, min(valueMin) AS low

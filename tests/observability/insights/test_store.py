@@ -187,3 +187,18 @@ def test_a_second_process_is_told_that_the_file_is_in_use(tmp_path):
         process = start(tmp_path, free_port())
         assert process.wait(30) == 2
         assert "in use by another process" in running.log.read_text()
+
+
+def test_a_database_of_the_schema_before_is_migrated(tmp_path):
+    with insights(tmp_path) as running:
+        sent = span("of old", trace_id=bytes.fromhex("00" * 12 + "fffffffe"))
+        running.take(traces(sent))
+    with duckdb.connect(str(tmp_path / "insights" / FILE)) as connection:  # as that schema was
+        connection.execute("DROP TABLE homeport.operations")
+        connection.execute("UPDATE homeport.version SET number = 1")
+    with insights(tmp_path) as running:
+        found = running.client.get(f"/api/transactions/{sent.trace_id.hex()}").json()
+        assert [item["name"] for item in found["items"]] == ["of old"]
+        running.take(traces(span("of now", trace_id=sent.trace_id)))
+        found = running.client.get(f"/api/transactions/{sent.trace_id.hex()}").json()
+        assert [item["name"] for item in found["items"]] == ["of old", "of now"]
