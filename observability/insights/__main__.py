@@ -20,7 +20,8 @@ def main() -> int:
     description = "Stores telemetry. Its settings are environment variables: docs/reference.md lists them."
     argparse.ArgumentParser(prog="python -m observability.insights", description=description).parse_args()
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
-    logging.getLogger("uvicorn.error").setLevel(logging.WARNING)
+    for name in ("uvicorn.error", "nicegui", "httpx"):  # the last tells addresses, and one may hold a secret
+        logging.getLogger(name).setLevel(logging.WARNING)
     try:
         settings = Settings()
         with running(settings) as parts:

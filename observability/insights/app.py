@@ -18,6 +18,7 @@ from pydantic import BaseModel, Field
 from starlette.types import Receive, Scope, Send
 
 from observability.insights import sql
+from observability.insights.alerts import described
 from observability.insights.door import Door
 from observability.insights.errors import Busy, QueryRefused
 from observability.insights.intake import PATHS, RETRY_SECONDS, Intake
@@ -122,6 +123,10 @@ def _add_api(app: Application, parts: Parts, settings: Settings) -> None:
     @app.get("/api/overview", tags=["telemetry"], summary="Requests, failures and durations over time.")
     async def look(minutes: int = InQuery(60, ge=1, le=MAX_MINUTES)) -> Response:
         return _json(msgspec.json.encode(await parts.reader.run(lambda cursor: overview(cursor, minutes))))
+
+    @app.get("/api/alerts", tags=["telemetry"], summary="The alert rules, and which of them fire.")
+    async def alerts() -> list[dict[str, Any]]:
+        return [described(state) for state in parts.alerts.states()]
 
     @app.get("/api/transactions/{operation_id}", tags=["telemetry"], summary="One operation: its spans and logs.")
     async def follow(operation_id: str = InPath(pattern="^[0-9a-fA-F]{32}$")) -> Response:

@@ -15,6 +15,10 @@ class DatabaseFailed(InsightsError):
     """The database refuses everything since something went wrong; only a new start helps."""
 
 
+class RulesInvalid(InsightsError):
+    """A file of alert rules cannot be read; the message says which rule and why."""
+
+
 class AddressRefused(InsightsError):
     """Nothing can listen on the address."""
 

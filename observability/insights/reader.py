@@ -44,18 +44,12 @@ class Reader:
             raise Busy(f"{self._waiting} queries are under way or wait; try again.")
         self._waiting += 1
         try:
-            return await asyncio.get_running_loop().run_in_executor(self._threads, self._work, work)
+            return await asyncio.get_running_loop().run_in_executor(self._threads, self.read, work)
         finally:
             self._waiting -= 1
 
-    def close(self) -> None:
-        """Interrupt what is under way, and end."""
-        self._threads.shutdown(wait=False, cancel_futures=True)
-        for cursor in self._cursors.copy():
-            cursor.interrupt()
-        self._threads.shutdown()
-
-    def _work(self, work: Callable[[Cursor], _Result]) -> _Result:
+    def read(self, work: Callable[[Cursor], _Result]) -> _Result:
+        """What `work` returns, run in this thread. Raises QueryRefused."""
         cursor = self._store.cursor()
         timer = Timer(self._seconds, cursor.interrupt)
         self._cursors.add(cursor)
@@ -71,3 +65,10 @@ class Reader:
             timer.cancel()
             self._cursors.discard(cursor)
             cursor.close()
+
+    def close(self) -> None:
+        """Interrupt what is under way, and end."""
+        self._threads.shutdown(wait=False, cancel_futures=True)
+        for cursor in self._cursors.copy():
+            cursor.interrupt()
+        self._threads.shutdown()

@@ -3,9 +3,29 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Annotated
 
-from pydantic import Field
+from pydantic import AfterValidator, Field, SecretStr
 from pydantic_settings import BaseSettings, SettingsConfigDict
+
+
+def pairs(text: str) -> dict[str, str]:
+    """Addresses by name from `name=address`, separated by commas. Raises ValueError."""
+    found = {}
+    for part in filter(None, map(str.strip, text.split(","))):
+        name, _, address = part.partition("=")
+        if not name or not address.startswith(("http://", "https://")):
+            raise ValueError(f"'{part}' should be a name, '=' and an address that starts with http:// or https://")
+        found[name] = address
+    return found
+
+
+def _checked(text: str) -> str:
+    pairs(text)
+    return text
+
+
+Pairs = Annotated[str, AfterValidator(_checked)]
 
 
 class Settings(BaseSettings):
@@ -27,8 +47,23 @@ class Settings(BaseSettings):
     hosts: str = ""
     """Names in the `Host` header to answer to beside loopback's and `insights`, separated by commas."""
 
-    links: str = "Swagger=http://127.0.0.1:8000/docs,MLflow=http://127.0.0.1:5001,Prefect=http://127.0.0.1:4200"
+    links: Pairs = "Swagger=http://127.0.0.1:8000/docs,MLflow=http://127.0.0.1:5001,Prefect=http://127.0.0.1:4200"
     """Pages of other services that the page links to: `name=address`, separated by commas."""
+
+    availability: Pairs = ""
+    """Addresses that are asked again and again whether they answer: `name=address`, separated by commas."""
+
+    availability_seconds: float = Field(default=30.0, gt=0)
+    """Time between two tests of an address."""
+
+    alerts: Path | None = None
+    """File of alert rules; by default those of `observability/insights/alerts.toml`."""
+
+    alerts_seconds: float = Field(default=15.0, gt=0)
+    """Time between two looks at the rules."""
+
+    webhook: SecretStr = SecretStr("")
+    """Address that alerts are posted to; empty is nowhere."""
 
     retention_days: float = Field(default=30.0, gt=0)
     """Older rows are deleted."""

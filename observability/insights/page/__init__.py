@@ -5,16 +5,27 @@ from __future__ import annotations
 from fastapi import Request
 from nicegui import ui
 
-from observability.insights.page import calls, failures, live, logs, model, overview, performance, search, transaction
+from observability.insights.page import (
+    alerts,
+    calls,
+    failures,
+    live,
+    logs,
+    model,
+    overview,
+    performance,
+    search,
+    transaction,
+)
 from observability.insights.page.desk import Desk
 from observability.insights.page.frame import frame, minutes_of
 from observability.insights.parts import Parts
-from observability.insights.settings import Settings
+from observability.insights.settings import Settings, pairs
 
 
 def add_pages(parts: Parts, settings: Settings) -> None:
     """Tell NiceGUI what there is at which path. It is one for the whole process."""
-    links = dict(link.split("=", 1) for link in settings.links.split(",") if "=" in link)
+    links = pairs(settings.links)
 
     def desk(request: Request) -> Desk:
         return Desk(parts, settings, minutes_of(request))
@@ -61,6 +72,11 @@ def add_pages(parts: Parts, settings: Settings) -> None:
     def model_page(request: Request) -> None:
         with frame(request, "/model", links):
             model.show(desk(request))
+
+    @ui.page("/alerts")
+    def alerts_page(request: Request) -> None:
+        with frame(request, "/alerts", links):
+            alerts.show(desk(request))
 
     @ui.page("/logs")
     def logs_page(request: Request, query: str = "") -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from nicegui import ui
 
 from observability.insights.overview import overview
+from observability.insights.page.alerts import show_firing
 from observability.insights.page.charts import GREEN, RED, draw, over_time, redraw
 from observability.insights.page.desk import Desk, number
 from observability.insights.page.frame import empty, heading
@@ -14,6 +15,7 @@ CHARTS = ("Failed requests", "Server response time", "Server requests", "Availab
 
 def show(desk: Desk) -> None:
     """Fill the page."""
+    alarms = ui.column().classes("full-width")
     nothing = ui.column().classes("full-width")
     with nothing:
         empty(
@@ -30,6 +32,7 @@ def show(desk: Desk) -> None:
                 charts[title] = draw().props(f'aria-label="{title} over time"')
 
     async def refresh() -> None:
+        show_firing(desk, alarms)
         found = await desk.ask(lambda cursor: overview(cursor, desk.minutes))
         nothing.visible = not found["requests"]
         share = 100 * found["failures"] / found["requests"] if found["requests"] else None

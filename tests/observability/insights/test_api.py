@@ -139,7 +139,8 @@ def test_queries_at_once_are_bounded(tmp_path):
 
 def test_overview_of_nothing(tmp_path):
     with insights(tmp_path) as running:
-        empty = {"requests": 0, "failures": 0, "p50": None, "p95": None, "p99": None, "series": []}
+        empty = {"requests": 0, "failures": 0, "series": [], "availabilitySeries": []}
+        empty |= dict.fromkeys(("mean", "p50", "p95", "p99", "availability"))
         assert running.client.get("/api/overview").json() == {"minutes": 60, "binMinutes": 1, **empty}
 
 
@@ -234,14 +235,19 @@ def test_pages_from_elsewhere_may_not_call(store):
     preflight = {"origin": "https://evil.example", "access-control-request-method": "POST"}
     for path in ("/api/query", "/v1/traces"):
         answer = store.client.options(path, headers=preflight)
-        assert answer.status_code == 405
+        assert answer.status_code == 403
         assert not [name for name in answer.headers if name.startswith("access-control")]
     simple = store.client.post("/api/query", content=b'{"query": "SELECT 1"}', headers={"content-type": "text/plain"})
     assert simple.status_code == 422
+    socket = {"upgrade": "websocket", "connection": "upgrade", "sec-websocket-version": "13",
+              "sec-websocket-key": "MDEyMzQ1Njc4OWFiY2RlZg=="}  # fmt: skip
+    path = "/_nicegui_ws/socket.io/?EIO=4&transport=websocket"
+    assert store.client.get(path, headers=socket | {"origin": "https://evil.example"}).status_code == 403
+    assert store.client.get(path, headers=socket | {"host": "evil.example"}).status_code == 421
 
 
 def test_documentation_needs_no_internet(store):
-    answer = store.client.get("/", follow_redirects=True)
+    answer = store.client.get("/docs")
     assert answer.status_code == 200
     assert "://" not in answer.text
     for asset in re.findall(r'(?:src|href)="([^"]+)"', answer.text):
