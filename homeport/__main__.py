@@ -14,7 +14,8 @@ from bundle.manifest import Task
 from homeport import training
 from homeport.client import bench, explain, score
 from homeport.errors import HomeportError
-from homeport.options import DEFAULT_MODELS, Host, Models, Port, State, console
+from homeport.logs import logs
+from homeport.options import DEFAULT_MODELS, Host, InsightsPort, Models, Port, State, console
 from homeport.stack import Stack
 from homeport.up import DEFAULT_STATE, bring_up
 from homeport.versions import models
@@ -101,6 +102,8 @@ def up(
     model: Annotated[str | None, typer.Option(help="Model to serve; by default the one promoted last.")] = None,
     host: Host = "127.0.0.1",
     port: Port = 8000,
+    insights_port: InsightsPort = 8080,
+    insights: Annotated[bool, typer.Option(help="Run insights, which takes the endpoint's telemetry.")] = True,
     models: Models = DEFAULT_MODELS,
     state: State = DEFAULT_STATE,
 ) -> None:
@@ -110,7 +113,7 @@ def up(
 
     Examples: `homeport up`, `homeport up --model sales --port 8001`
     """
-    bring_up(Store(models), Stack(state, models), model, host, port, console)
+    bring_up(Store(models), Stack(state, models), model, host, port, insights_port if insights else None, console)
 
 
 @app.command()
@@ -122,6 +125,7 @@ def down(state: State = DEFAULT_STATE) -> None:
 app.command()(score)
 app.command()(explain)
 app.command()(bench)
+app.command()(logs)
 
 
 @keys.command("show")

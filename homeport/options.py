@@ -12,6 +12,9 @@ Models = Annotated[Path, typer.Option("--models", envvar="HOMEPORT_MODELS", help
 State = Annotated[Path, typer.Option("--state", envvar="HOMEPORT_STATE", help="Folder of keys, logs and processes.")]
 Host = Annotated[str, typer.Option(envvar="HOMEPORT_SERVING_HOST", help="Address to listen on.")]
 Port = Annotated[int, typer.Option(min=1, max=65535, envvar="HOMEPORT_SERVING_PORT", help="Port to listen on.")]
+InsightsPort = Annotated[
+    int, typer.Option(min=1, max=65535, envvar="HOMEPORT_INSIGHTS_PORT", help="Port of insights and its page.")
+]
 Rows = Annotated[
     str, typer.Argument(help="JSON, JSON lines, CSV or Parquet; - reads JSON from standard input.", metavar="FILE")
 ]

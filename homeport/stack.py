@@ -1,47 +1,16 @@
-"""The embedded stack: the services as background processes of this machine, without containers."""
+"""The embedded stack: the endpoint and insights as background processes of this machine, without containers."""
 
 from __future__ import annotations
 
-import errno
 import fcntl
 import os
-import signal
-import socket
-import subprocess
-import sys
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-import httpx
-import msgspec
-import psutil
+from homeport.processes import Running, Service, address
 
-from bundle.store import replace_file
-from homeport.errors import StackError
-
-READY_SECONDS = 30.0
-ORPHAN_SECONDS = 3.0  # workers whose parent was killed end, and leave the port, within a second
-STOP_SECONDS = 15.0
-_ANYWHERE = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 (what listens everywhere is called here)
-
-
-class Service(msgspec.Struct, frozen=True):
-    """A running service. A pid alone may be another process by now: its start time tells."""
-
-    pid: int
-    created: float
-    host: str
-    port: int
-    models: str
-    model: str
-
-    @property
-    def url(self) -> str:
-        """Where this machine calls it."""
-        host = _ANYWHERE.get(self.host, self.host)
-        return f"http://[{host}]:{self.port}" if ":" in host else f"http://{host}:{self.port}"
+LOOPBACK = "127.0.0.1"  # where insights listens: what it stores is for this machine
 
 
 class Stack:
@@ -52,42 +21,65 @@ class Stack:
         self.models = models.absolute()
         self.keys = self.state / "keys.json"
         self.shadow = self.state / "shadow"
-        self.log = self.state / "logs" / "serving.log"
-        self._file = self.state / "serving.json"
+        self.switch = self.state / "telemetry.off"
+        self.serving = Service(self.state, "serving", "HOMEPORT_SERVING", "--port")
+        self.insights = Service(self.state, "observability.insights", "HOMEPORT_INSIGHTS", "--insights-port")
 
-    def running(self) -> Service | None:
+    def running(self) -> Running | None:
         """The endpoint, if it runs."""
-        try:
-            service = msgspec.json.decode(self._file.read_bytes(), type=Service)
-        except (FileNotFoundError, msgspec.MsgspecError, UnicodeDecodeError):
-            return None
-        return service if _process(service) else None
+        return self.serving.running()
 
-    def start(self, bundle: Path, host: str, port: int) -> Service:
+    def start(self, bundle: Path, host: str, port: int, insights_port: int | None) -> Running:
         """Make the endpoint serve the champion in `bundle`, which one that runs takes over by itself.
 
-        Raises StackError.
+        Without a port of its own insights is left as it is. Raises StackError.
         """
-        model, version = bundle.parent.name, bundle.name
+        name, version = bundle.parent.name, bundle.name
         with self._locked():
-            service = self.running()
-            if service is not None:
-                if service == msgspec.structs.replace(
-                    service, models=str(self.models), model=model, host=host, port=port
-                ):
-                    self._wait_ready(service, version)
-                    return service
-                self._stop()
-            killed = service is None and self._file.exists()
-            _check_free(host, port, ORPHAN_SECONDS if killed else 0.0)
-            return self._launch(model, version, host, port)
+            before = {service.name: service.running() for service in (self.insights, self.serving)}
+            try:
+                insights = self._launch_insights(address(host, port), insights_port)
+                serving = self.serving.launch(host, port, self._serving_settings(name, insights))
+                if insights_port and insights:
+                    self.insights.wait(insights, lambda said: said.get("status") == "ready")
+                self.serving.wait(serving, lambda said: said.get("version") == version)
+            except BaseException:
+                for service in (self.serving, self.insights):
+                    if service.running() != before[service.name]:  # what this call has started
+                        service.stop()
+                raise
+            return serving
 
     def stop(self) -> bool:
-        """Stop the endpoint; says whether it ran."""
-        if not self._file.exists():
+        """Stop the services, insights last: it takes what the other still has to tell. Says whether any ran."""
+        if not self.state.exists():
             return False
         with self._locked():
-            return self._stop()
+            return any([self.serving.stop(), self.insights.stop()])
+
+    def _launch_insights(self, endpoint: str, port: int | None) -> Running | None:
+        if port is None:
+            return self.insights.running()
+        settings = {
+            "HOMEPORT_INSIGHTS_DATA": str(self.state / "insights"),
+            "HOMEPORT_INSIGHTS_AVAILABILITY": f"serving={endpoint}/health/ready",
+            "HOMEPORT_INSIGHTS_LINKS": f"Swagger={endpoint}/docs,MLflow=http://{LOOPBACK}:5001,"
+            f"Prefect=http://{LOOPBACK}:4200",
+        }
+        return self.insights.launch(LOOPBACK, port, settings)
+
+    def _serving_settings(self, model: str, insights: Running | None) -> dict[str, str]:
+        settings = {
+            "HOMEPORT_SERVING_MODELS": str(self.models),
+            "HOMEPORT_SERVING_MODEL": model,
+            "HOMEPORT_SERVING_KEYS": str(self.keys),
+            "HOMEPORT_SERVING_SHADOW": str(self.shadow),
+            "HOMEPORT_TELEMETRY_SWITCH": str(self.switch),
+        }
+        told = {"HOMEPORT_TELEMETRY_INTERVAL_SECONDS": "1"}  # so that Live metrics are
+        if insights:
+            told["HOMEPORT_TELEMETRY_ENDPOINT"] = insights.url
+        return settings | {name: os.environ.get(name, value) for name, value in told.items()}
 
     @contextmanager
     def _locked(self) -> Iterator[None]:
@@ -96,105 +88,3 @@ class Stack:
         with (self.state / "lock").open("a") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)
             yield
-
-    def _launch(self, model: str, version: str, host: str, port: int) -> Service:
-        self.log.parent.mkdir(parents=True, exist_ok=True)
-        environment = os.environ | {
-            "HOMEPORT_SERVING_MODELS": str(self.models),
-            "HOMEPORT_SERVING_MODEL": model,
-            "HOMEPORT_SERVING_KEYS": str(self.keys),
-            "HOMEPORT_SERVING_SHADOW": str(self.shadow),
-            "HOMEPORT_SERVING_HOST": host,
-            "HOMEPORT_SERVING_PORT": str(port),
-        }
-        with self.log.open("ab") as log:
-            process = subprocess.Popen(
-                [sys.executable, "-m", "serving"],
-                env=environment,
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=log,
-                start_new_session=True,  # Ctrl-C on the terminal is not for it
-            )
-        created = psutil.Process(process.pid).create_time()
-        service = Service(process.pid, created, host, port, str(self.models), model)
-        replace_file(self._file, msgspec.json.encode(service))
-        try:
-            self._wait_ready(service, version)
-        except BaseException:
-            self._stop()
-            raise
-        return service
-
-    def _stop(self) -> bool:
-        service = self.running()
-        process = _process(service) if service else None
-        try:
-            if process:
-                tree = [process, *process.children(recursive=True)]
-                process.send_signal(signal.SIGTERM)
-                survivors = psutil.wait_procs(tree, timeout=STOP_SECONDS)[1]
-                for survivor in survivors:
-                    survivor.kill()
-                psutil.wait_procs(survivors, timeout=STOP_SECONDS)
-        except psutil.NoSuchProcess:
-            pass  # it ended by itself in the meantime
-        self._file.unlink(missing_ok=True)
-        return process is not None
-
-    def _wait_ready(self, service: Service, version: str) -> None:
-        deadline = time.monotonic() + READY_SECONDS
-        reason = "no answer"
-        with httpx.Client(base_url=service.url, trust_env=False, timeout=5) as client:
-            while time.monotonic() < deadline:
-                if _process(service) is None:
-                    reason = "it ended"
-                    break
-                try:
-                    ready = client.get("/health/ready").json()
-                except (httpx.TransportError, ValueError):
-                    ready = {}
-                if ready.get("version") == version:
-                    return
-                if "refused" in ready or ready.get("status") == "not ready":
-                    reason = ready.get("refused") or ready.get("reason", "")
-                    break
-                time.sleep(0.05)
-        tail = "\n  ".join(self.log.read_text(errors="replace").splitlines()[-5:])
-        raise StackError(f"The endpoint did not become ready: {reason}\nThe end of {self.log}:\n  {tail}")
-
-
-def _process(service: Service) -> psutil.Process | None:
-    try:
-        process = psutil.Process(service.pid)
-        if abs(process.create_time() - service.created) < 1 and process.status() != psutil.STATUS_ZOMBIE:
-            return process
-    except psutil.NoSuchProcess:
-        pass
-    return None
-
-
-def _check_free(host: str, port: int, patience: float) -> None:
-    """Raise StackError if nothing can listen there, also not in a moment."""
-    deadline = time.monotonic() + patience
-    while True:
-        try:
-            return _bind(host, port)
-        except StackError:
-            if time.monotonic() >= deadline:
-                raise
-        time.sleep(0.05)
-
-
-def _bind(host: str, port: int) -> None:
-    with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind((host, port))
-        except OSError as error:
-            if error.errno == errno.EADDRINUSE:
-                raise StackError(
-                    f"Port {port} on {host} is taken by another program. Stop it, or choose another port: "
-                    "`homeport up --port 8001`."
-                ) from error
-            raise StackError(f"Nothing can listen on {host} port {port}: {error.strerror or error}.") from error

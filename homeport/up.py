@@ -20,7 +20,9 @@ DEFAULT_STATE = Path(".homeport")
 DEFAULT_DATASET = "bank-marketing"
 
 
-def bring_up(store: Store, stack: Stack, model: str | None, host: str, port: int, console: Console) -> None:
+def bring_up(
+    store: Store, stack: Stack, model: str | None, host: str, port: int, insights_port: int | None, console: Console
+) -> None:
     """Train if there is no model, serve the champion, score the bundle's examples through HTTP.
 
     Raises HomeportError, BundleError, and the trainer's errors.
@@ -34,7 +36,7 @@ def bring_up(store: Store, stack: Stack, model: str | None, host: str, port: int
     name = model or names[0]
     folder = store.champion_path(name)
     manifest = store.manifest(name, folder.name)
-    service = stack.start(folder, host, port)
+    service = stack.start(folder, host, port, insights_port)
     key = read_keys(stack.keys).primary
     examples = json.loads((folder / "examples.json").read_bytes())
     endpoint = Endpoint(service.url, key)
@@ -55,7 +57,8 @@ def bring_up(store: Store, stack: Stack, model: str | None, host: str, port: int
         ("Endpoint", f"{service.url}/score   Swagger {service.url}/docs"),
         ("Key", key),
         ("Report", str(folder / "report.html")),
-        ("Log", str(stack.log)),
+        *((("Insights", insights.url),) if (insights := stack.insights.running()) else ()),
+        ("Log", f"{stack.serving.log}   `homeport logs --follow`"),
     ):
         console.print(f"{fact:<9} {text}", highlight=False, markup=False)
     option = "" if stack.state == DEFAULT_STATE.absolute() else f" --state {stack.state}"

@@ -65,12 +65,7 @@ class Predictions:
         self._waiting: deque[tuple[Sequence[msgspec.Struct], Outputs]] = deque()
         self._waiting_rows = 0
         self._lock = threading.Lock()
-        self._class_counts = np.zeros(len(self._classes), dtype=np.int64)
-        edges = baseline.scores.edges if baseline and self._regression else CONFIDENCE
-        self._strength, self._sizes = Histogram(edges), Histogram(BATCH_ROWS)
-        self._seen = {} if baseline is None else {name: [0, 0] for name in baseline.columns}  # unseen, missing
-        self._input_rows = 0
-        self._begin_window()
+        self._begin()
 
     def offer(self, rows: Sequence[msgspec.Struct], outputs: Outputs, _: float = 0.0) -> None:
         """Take a scored request; any thread may."""
@@ -78,6 +73,12 @@ class Predictions:
         self._waiting_rows += len(outputs)
         if self._waiting_rows > WAITING_ROWS:
             self.count()
+
+    def restart(self) -> None:
+        """Forget all sums, and what waits to be counted."""
+        with self._lock:
+            self._waiting.clear()
+            self._begin()
 
     def count(self, pause: float | None = None) -> None:
         """Count what waits. With a `pause` other threads come in between slices."""
@@ -137,6 +138,15 @@ class Predictions:
             counts = distribution.count(columns[name])
             add_to(self._window[name], counts)
             add_to(self._seen[name], counts[-2:])
+
+    def _begin(self) -> None:
+        baseline = self._baseline
+        self._class_counts = np.zeros(len(self._classes), dtype=np.int64)
+        edges = baseline.scores.edges if baseline and self._regression else CONFIDENCE
+        self._strength, self._sizes = Histogram(edges), Histogram(BATCH_ROWS)
+        self._seen = {} if baseline is None else {name: [0, 0] for name in baseline.columns}  # unseen, missing
+        self._input_rows = 0
+        self._begin_window()
 
     def _begin_window(self) -> None:
         self._opened = time.monotonic()

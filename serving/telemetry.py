@@ -105,6 +105,15 @@ class Telemetry:
         """How many there was no place for."""
         return self._spans.lost if self._spans else 0
 
+    def restart(self) -> None:
+        """Forget all sums but those of the log: they begin anew."""
+        self.summarise()
+        self._series, self._rows, self._rows_told = {}, Counter(), Counter()
+        if self._spans:
+            self._spans.lost = 0
+        for predictions in list(self._predictions.values()):
+            predictions.restart()
+
     def metrics(self, since: int, now: int) -> list[Metric]:
         """The sums of this worker; called from another thread."""
         durations = [

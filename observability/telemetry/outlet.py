@@ -29,10 +29,12 @@ from opentelemetry.sdk.util.instrumentation import InstrumentationScope
 from observability.telemetry.lines import LogTap
 from observability.telemetry.metrics import counter
 from observability.telemetry.settings import Settings
+from observability.telemetry.switch import is_on
 
 log = logging.getLogger("homeport.telemetry")
 
 EXPORT_SECONDS = 2.0
+LOOK_SECONDS = 0.25  # between two looks at the switch
 STOP_SECONDS = 1.5  # with the second of grace a worker ends within three
 WAITING = 20_000  # spans, and lines, that wait for a collector; past it the oldest are dropped
 BATCH = 2_000
@@ -51,6 +53,9 @@ class Source(Protocol):
 
     def lost_spans(self) -> int:
         """How many could not be kept until they were asked for."""
+
+    def restart(self) -> None:
+        """Forget all sums: they begin anew."""
 
 
 class Outlet:
@@ -102,14 +107,39 @@ class Outlet:
             thread.join(STOP_SECONDS)
 
     def _run(self, source: Source) -> None:
+        was_on, due = is_on(self._settings.switch), time.monotonic() + self._settings.interval_seconds
         while True:
-            last = self._end.wait(self._settings.interval_seconds)
+            last = self._end.wait(min(LOOK_SECONDS, max(0.0, due - time.monotonic())))
+            on = is_on(self._settings.switch)
             try:
-                self._send(source)
+                if on and not was_on:
+                    self._restart(source)
+                elif was_on and (last or not on or time.monotonic() >= due):
+                    self._send(source)  # also what was left when it was turned off
+                elif not on:
+                    self._discard(source)
             except Exception:
                 log.exception("telemetry could not be made ready")
+            if on != was_on:
+                log.info("telemetry is switched %s", "on" if on else "off")
             if last:
                 return
+            was_on = on
+            if time.monotonic() >= due:
+                due = time.monotonic() + self._settings.interval_seconds
+
+    def _restart(self, source: Source) -> None:
+        """What was while telemetry was off is never told: all sums begin anew, and now."""
+        self._discard(source)
+        source.restart()
+        self._failed = self._spans.dropped = self._lines.dropped = 0
+        self._since = time.time_ns()
+
+    def _discard(self, source: Source) -> None:
+        source.spans(self.resource)
+        source.metrics(self._since, time.time_ns())
+        self._spans.clear()
+        self._lines.clear()
 
     def _send(self, source: Source) -> None:
         for span in source.spans(self.resource):
@@ -165,6 +195,10 @@ class _Queue(Generic[_Item]):
             self._waiting.popleft()
             self.dropped += 1
         self._waiting.append(item)
+
+    def clear(self) -> None:
+        """Forget what waits."""
+        self._waiting.clear()
 
     def send(self) -> bool:
         """Send what waits; what could not be sent stays, unless it was refused for good. Says whether all went."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from pydantic import Field
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
@@ -27,6 +29,9 @@ class Settings(BaseSettings):
 
     drift_seconds: float = Field(default=60.0, ge=0, allow_inf_nan=False)
     """Shortest time over which drift is computed."""
+
+    switch: Path | None = None
+    """File that turns telemetry off while it is there, also of a service that runs."""
 
     interval_seconds: float = Field(default=5.0, gt=0, le=3600)
     """Time between two sendings."""

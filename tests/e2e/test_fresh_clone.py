@@ -10,7 +10,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from tests.conftest import ROOT, free_port
+from tests.conftest import ROOT, free_port, wait_until
 
 pytestmark = pytest.mark.e2e
 
@@ -25,6 +25,7 @@ def clone(tmp_path_factory):
         "PATH": "/usr/local/bin:/usr/bin:/bin",
         "HOME": str(folder.parent),
         "HOMEPORT_SERVING_PORT": str(free_port()),
+        "HOMEPORT_INSIGHTS_PORT": str(free_port()),
         "LANG": "C.UTF-8",
         "COLUMNS": "200",
     }
@@ -63,15 +64,29 @@ def test_from_nothing_to_two_scored_rows_and_back(clone):
     scored = httpx.post(f"{url}/score", json={"data": examples}, headers=headers, trust_env=False)
     assert scored.json()["result"] == [label for _, label in answers]
 
-    before = {path: path.stat().st_mtime_ns for path in folder.rglob("*") if ".venv" not in path.parts}
+    def files():
+        own = folder / ".homeport" / "insights", folder / ".homeport" / "logs", folder / ".venv"
+        return {path: path.stat().st_mtime_ns for path in folder.rglob("*") if not {*own} & {path, *path.parents}}
+
+    insights = re.search(r"Insights +(\S+)", output)[1]
+    page = httpx.get(insights, trust_env=False)
+    assert (page.status_code, "Homeport insights" in page.text) == (200, True)
+    before = files()
     again = make("up", timeout=60)
     assert re.findall(r"age=(\d+), .*?(yes|no) ", again) == answers
-    after = {path: path.stat().st_mtime_ns for path in folder.rglob("*") if ".venv" not in path.parts}
-    assert after == before
+    assert files() == before
+    query = {"query": "SELECT sum(valueCount) FROM customMetrics WHERE name = 'http.server.request.duration'"}
+    scored = 2 + 1 + 2  # those of up, once and again, and our own
+
+    def counted():
+        return httpx.post(f"{insights}/api/query", json=query, trust_env=False).json()["rows"]
+
+    wait_until(lambda: counted() == [[scored]])
 
     assert "Stopped" in make("down")
-    with pytest.raises(httpx.TransportError):
-        httpx.get(url, trust_env=False)
+    for address in (url, insights):
+        with pytest.raises(httpx.TransportError):
+            httpx.get(address, trust_env=False)
     assert key not in (folder / ".homeport" / "logs" / "serving.log").read_text()
     status = subprocess.run(["git", "status", "--porcelain"], cwd=folder, capture_output=True, text=True, check=True)
     assert status.stdout == ""

@@ -22,6 +22,8 @@ from trainer.table import read_table
 
 
 def homeport(*arguments, folder, stdin=None, code=0):
+    if arguments[0] == "up" and "--insights-port" not in arguments:
+        arguments = (*arguments, "--no-insights")  # most tests ask nothing of it, and it takes a second
     result = subprocess.run(
         [sys.executable, "-m", "homeport", *map(str, arguments)],
         cwd=folder,
@@ -242,7 +244,7 @@ def test_a_killed_server_is_started_again(tmp_path, shop_store):
 def test_a_pid_that_is_another_process_by_now_is_left_alone(tmp_path):
     state = tmp_path / ".homeport"
     state.mkdir()
-    own = {"pid": os.getpid(), "created": 1.0, "host": "127.0.0.1", "port": 1, "models": "", "model": "m"}
+    own = {"pid": os.getpid(), "created": 1.0, "host": "127.0.0.1", "port": 1}
     (state / "serving.json").write_text(json.dumps(own))
     assert "Nothing was running" in homeport("down", folder=tmp_path).stdout
 
