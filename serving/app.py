@@ -61,7 +61,7 @@ def create_app(settings: Settings | None = None, telemetry: TelemetrySettings | 
     settings, telemetry = settings or Settings(), telemetry or TelemetrySettings()
     keys = KeyRing(settings.keys)
     counted = Telemetry(telemetry)
-    outlet = Outlet(telemetry, "serving", __version__) if telemetry.endpoint else None
+    outlet = Outlet(telemetry, "serving", __version__) if telemetry.is_sent else None
     live = Live(settings, keys, counted)
 
     @asynccontextmanager

@@ -77,7 +77,7 @@ def _span(kept: _Kept, resource: Resource) -> ReadableSpan:
         "http.response.status_code": status,
         "homeport.dialect": dialect,
         "homeport.key": key or "none",
-        "homeport.sample_rate": rate,
+        "_MS.sampleRate": 100 * rate,  # Azure's name: one such stands for 100 / rate
         "ml.model.name": model,
         "ml.model.version": version,
         "ml.rows": rows,

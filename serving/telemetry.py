@@ -53,7 +53,7 @@ class Telemetry:
     def __init__(self, settings: Settings | None = None, clock: Callable[[], float] = monotonic) -> None:
         """Spans are kept only where there is somewhere to send them."""
         self._clock = clock
-        self._spans = Spans(settings.sample_share, settings.slow_seconds) if settings and settings.endpoint else None
+        self._spans = Spans(settings.sample_share, settings.slow_seconds) if settings and settings.is_sent else None
         self._series: dict[tuple[str, str, str, int, KeyName | None], Series] = {}
         self._rows: Counter[tuple[str, str]] = Counter()  # by model and version
         self._rows_told: Counter[tuple[str, str]] = Counter()
@@ -83,7 +83,7 @@ class Telemetry:
 
     def follow(self, scorer: Scorer, baseline: Baseline | None) -> None:
         """Count what a model that is about to be served answers, if there is somewhere to send it."""
-        if self._settings is None or not self._settings.endpoint:
+        if self._settings is None or not self._settings.is_sent:
             return
         key = scorer.manifest.name, scorer.manifest.version
         # one that is served again goes on counting: the same series may not begin twice

@@ -77,12 +77,10 @@ def first(attributes: Attributes, *names: str) -> Any:
 
 def item_count(attributes: Attributes) -> int:
     """How many items a sampled one stands for: the inverse of the share that the sender kept."""
-    share = attributes.get("homeport.sample_rate")
-    if share is None and (percent := attributes.get("_MS.sampleRate")) is not None:
-        share = percent / 100 if isinstance(percent, int | float) else None
-    if not isinstance(share, int | float) or not 0 < share <= 1:
+    percent = attributes.get("_MS.sampleRate")  # Azure's name
+    if not isinstance(percent, int | float) or not 0 < percent <= 100:
         return 1
-    return min(round(1 / share), _MOST)
+    return min(round(100 / percent), _MOST)
 
 
 @lru_cache(maxsize=4096)

@@ -3,9 +3,20 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Annotated
+from urllib.parse import urlsplit
 
-from pydantic import Field
+from pydantic import AfterValidator, Field, SecretStr
 from pydantic_settings import BaseSettings, SettingsConfigDict
+
+
+def _address(endpoint: str) -> str:
+    """Raises ValueError unless it is empty, or a host with or without a port."""
+    parts = urlsplit(endpoint)
+    wrong = parts.scheme not in ("http", "https") or not parts.hostname or parts.path not in ("", "/") or parts.query
+    if endpoint and (wrong or parts.port == 0):  # `port` raises ValueError if it is none
+        raise ValueError("it should look like http://127.0.0.1:4318")
+    return endpoint
 
 
 class Settings(BaseSettings):
@@ -15,8 +26,16 @@ class Settings(BaseSettings):
         env_prefix="HOMEPORT_TELEMETRY_", extra="forbid", frozen=True, use_attribute_docstrings=True
     )
 
-    endpoint: str = Field(default="", pattern=r"^(https?://[^/]+/?)?$")
+    @property
+    def is_sent(self) -> bool:
+        """Whether there is anywhere to send telemetry to."""
+        return bool(self.endpoint or self.azure.get_secret_value())
+
+    endpoint: Annotated[str, AfterValidator(_address)] = ""
     """Where OTLP over HTTP goes, such as `http://127.0.0.1:4318`; empty is nowhere."""
+
+    azure: SecretStr = Field(default=SecretStr(""), validation_alias="APPLICATIONINSIGHTS_CONNECTION_STRING")
+    """Connection string of Azure's Application Insights, which is sent the same; empty is none."""
 
     sample_share: float = Field(default=0.05, ge=0, le=1)
     """Share of the ordinary requests that are kept as spans; failed and slow ones all are."""

@@ -30,7 +30,7 @@ def test_a_share_of_ordinary_requests_is_kept(share, kept):
         offer(spans)
     found = take(spans)
     assert len(found) == pytest.approx(kept, abs=0 if share in (0, 1) else 100)
-    assert all(span.attributes["homeport.sample_rate"] == share for span in found)
+    assert all(span.attributes["_MS.sampleRate"] == 100 * share for span in found)
     assert not take(spans)
 
 
@@ -39,7 +39,7 @@ def test_failed_requests_are_kept_whatever_the_share_and_the_caller_say(status):
     spans = Spans(0.0, slow=0.5)
     assert offer(spans, status, parent=f"00-{TRACE}-{PARENT}-00")
     (span,) = take(spans)
-    assert span.attributes["homeport.sample_rate"] == 1
+    assert span.attributes["_MS.sampleRate"] == 100
     assert ("error.type" in span.attributes) == (status >= 500) == (not span.status.is_ok and not span.status.is_unset)
 
 
@@ -58,7 +58,7 @@ def test_the_callers_decision_is_followed(share, flags, kept):
     for span in found:
         assert f"{span.context.trace_id:032x}" == TRACE
         assert f"{span.parent.span_id:016x}" == PARENT
-        assert span.attributes["homeport.sample_rate"] == 1
+        assert span.attributes["_MS.sampleRate"] == 100
 
 
 @pytest.mark.parametrize(

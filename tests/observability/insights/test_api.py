@@ -145,7 +145,7 @@ def test_overview_of_nothing(tmp_path):
 
 
 def test_overview_counts_what_sampled_requests_stand_for(tmp_path):
-    kept = {"homeport.sample_rate": 0.1}
+    kept = {"_MS.sampleRate": 10.0}
     with insights(tmp_path) as running:
         sent = [span(start=NOW - MINUTE, milliseconds=10, attributes=kept) for _ in range(9)]
         sent += [span(start=NOW - 10 * MINUTE, milliseconds=1000, attributes={"http.response.status_code": 500})] * 10
@@ -168,7 +168,7 @@ def test_overview_counts_by_the_metric_where_a_role_sends_it(tmp_path):
         running.take(
             metrics(histogram(1000, 9.0, time=-60, attributes=ok), histogram(7, 9.0, time=-60, attributes=bad))
         )
-        running.take(traces(*(span(attributes={"homeport.sample_rate": 0.05}) for _ in range(3))))
+        running.take(traces(*(span(attributes={"_MS.sampleRate": 5.0}) for _ in range(3))))
         running.take(traces(span(), sender={"service.name": "other"}))
         found = running.client.get("/api/overview").json()
         assert (found["requests"], found["failures"]) == (1008, 7)

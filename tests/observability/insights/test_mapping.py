@@ -94,13 +94,12 @@ def test_keys_and_cookies_are_never_stored(store, tmp_path):
     ("attributes", "count"),
     [
         ({}, 1),
-        ({"homeport.sample_rate": 0.05}, 20),
-        ({"homeport.sample_rate": 1.0}, 1),
-        ({"_MS.sampleRate": 25.0}, 4),
+        ({"_MS.sampleRate": 5.0}, 20),
+        ({"_MS.sampleRate": 25}, 4),
         ({"_MS.sampleRate": 100}, 1),
-        ({"homeport.sample_rate": 0}, 1),
-        ({"homeport.sample_rate": "half"}, 1),
-        ({"homeport.sample_rate": 1e-300}, 2**31 - 1),
+        ({"_MS.sampleRate": 0}, 1),
+        ({"_MS.sampleRate": "half"}, 1),
+        ({"_MS.sampleRate": 1e-300}, 2**31 - 1),
     ],
 )
 def test_a_sampled_request_stands_for_those_that_were_not_kept(store, attributes, count):

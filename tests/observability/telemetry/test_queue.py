@@ -2,7 +2,7 @@
 
 from enum import Enum
 
-from observability.telemetry.outlet import BATCH, WAITING, _Queue
+from observability.telemetry.destination import BATCH, WAITING, Queue
 
 
 class Result(Enum):
@@ -18,7 +18,7 @@ def test_a_queue_keeps_the_newest_and_counts_the_others():
             sent.extend(batch)
         return Result.SUCCESS if up else Result.FAILURE
 
-    queue = _Queue(export, lambda: False)
+    queue = Queue(export, lambda: False)
     for number in range(WAITING + 7):
         queue.put(number)
     assert not queue.send()
@@ -35,7 +35,7 @@ def test_a_batch_is_bounded():
         sizes.append(len(batch))
         return Result.SUCCESS
 
-    queue = _Queue(export, lambda: False)
+    queue = Queue(export, lambda: False)
     for number in range(BATCH + 1):
         queue.put(number)
     assert queue.send()
@@ -51,7 +51,7 @@ def test_what_is_refused_for_good_does_not_stand_in_the_way():
         sent.extend(batch)
         return Result.SUCCESS
 
-    queue = _Queue(export, lambda: True)
+    queue = Queue(export, lambda: True)
     for number in range(BATCH + 1):
         queue.put(number)
     assert queue.send()
