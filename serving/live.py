@@ -145,7 +145,10 @@ class Live:
             self._shadow = None
 
     def _put(self, scorer: Scorer | NotReady) -> None:
-        self.mounted = mount(scorer, self._settings)
+        mounted = mount(scorer, self._settings)
+        if self._telemetry:
+            self._telemetry.choose(mounted.values())
+        self.mounted = mounted
         self.served: Scorer | NotReady = scorer  # last: who reads here that it is ready is answered by it
 
     def _refuse(self, reason: str) -> None:

@@ -113,6 +113,12 @@ def _parent(traceparent: bytes) -> tuple[int, int, bool]:
     return (trace, parent, flags & 1 == 1) if trace and parent else _NOBODY
 
 
+def trace_of(request: Request) -> int:
+    """The id of the trace that a request is part of, which is the same at each call unless the request's id is none."""
+    header = request.headers.get(b"traceparent")
+    return (_parent(header)[0] if header else 0) or _own_trace(request.id)
+
+
 def _own_trace(request_id: bytes) -> int:
     """The request's id, where it may be one of a trace: then what the client was told finds the trace."""
     try:

@@ -9,11 +9,12 @@ from __future__ import annotations
 import logging
 from bisect import bisect_left
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from itertools import accumulate
 from math import inf
 from time import monotonic
 
+from opentelemetry.sdk._logs import ReadableLogRecord
 from opentelemetry.sdk.metrics.export import Metric
 from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import ReadableSpan
@@ -23,6 +24,7 @@ from observability.telemetry import Settings, counter, histogram
 from serving.drift import Baseline
 from serving.exchange import Answer, Mounted, Request
 from serving.keys import KeyName
+from serving.payloads import Payloads
 from serving.predictions import Predictions, told
 from serving.scorer import Scorer
 from serving.spans import Spans
@@ -59,6 +61,10 @@ class Telemetry:
         self._rows_told: Counter[tuple[str, str]] = Counter()
         self._settings = settings
         self._predictions: dict[tuple[str, str], Predictions] = {}  # by model and version
+        self._payloads: Payloads | None = None
+        if settings and settings.is_sent and settings.payload_share:
+            columns = (name.strip() for name in settings.payload_redact.split(","))
+            self._payloads = Payloads(settings.payload_share, [name for name in columns if name])
         self._since = clock()
         self._second = 0.0
         self._lines = 0
@@ -94,16 +100,31 @@ class Telemetry:
         if len(self._predictions) > VERSIONS:
             self._predictions.pop(next(iter(self._predictions)))
         scorer.observers = (*scorer.observers, predictions.offer)
+        if self._payloads:
+            self._payloads.follow(scorer)
         event = {"microsoft.custom_event.name": "model.loaded", "ml.model.name": key[0], "ml.model.version": key[1]}
         log.info("model %s version %s answers from now on", *key, extra={"attributes": event})
+
+    def choose(self, mounted: Iterable[Mounted]) -> None:
+        """Choose whose payloads are kept among the requests to these paths, if any are."""
+        if self._payloads:
+            for one in mounted:
+                self._payloads.choose(one)
 
     def spans(self, resource: Resource) -> list[ReadableSpan]:
         """Those that ended since the last call."""
         return self._spans.take(resource) if self._spans else []
 
-    def lost_spans(self) -> int:
-        """How many there was no place for."""
-        return self._spans.lost if self._spans else 0
+    def lines(self, resource: Resource) -> list[ReadableLogRecord]:
+        """Payloads since the last call."""
+        return self._payloads.take(resource) if self._payloads else []
+
+    def lost(self) -> dict[str, int]:
+        """How many spans and payloads there was no place for."""
+        return {
+            "traces": self._spans.lost if self._spans else 0,
+            "logs": self._payloads.lost if self._payloads else 0,
+        }
 
     def restart(self) -> None:
         """Forget all sums but those of the log: they begin anew."""
@@ -111,6 +132,8 @@ class Telemetry:
         self._series, self._rows, self._rows_told = {}, Counter(), Counter()
         if self._spans:
             self._spans.lost = 0
+        if self._payloads:
+            self._payloads.lost = 0
         for predictions in list(self._predictions.values()):
             predictions.restart()
 

@@ -17,6 +17,7 @@ from observability.insights.writer import Writer
 
 SECONDS = 60.0
 SLICE_ROWS = 100_000  # of one deletion, so that what is written at the same time hardly waits
+PAYLOAD = "ml.payload"  # the events in which services tell values of rows
 _SLACK = 0.1  # deleted below the limit, so that not every look finds something
 _CHECKPOINT_TRIES = 50
 log = logging.getLogger("homeport.insights")
@@ -25,9 +26,18 @@ log = logging.getLogger("homeport.insights")
 class Keeper:
     """Keeps the database within its limits of time and size from `start` until `close`."""
 
-    def __init__(self, store: Store, writer: Writer, counters: Counters, retention_days: float, max_bytes: int) -> None:
+    def __init__(
+        self,
+        store: Store,
+        writer: Writer,
+        counters: Counters,
+        retention_days: float,
+        payload_days: float,
+        max_bytes: int,
+    ) -> None:
         self._store, self._writer, self._counters = store, writer, counters
-        self._retention, self._max_bytes = timedelta(days=retention_days), max_bytes
+        self._retention, self._payloads = timedelta(days=retention_days), timedelta(days=payload_days)
+        self._max_bytes = max_bytes
         self._end = Event()
         self._thread = Thread(target=self._run, name="keeper")
 
@@ -42,8 +52,9 @@ class Keeper:
 
     def sweep(self) -> None:
         """Delete what is older than the limit; then, if the rest is larger than its limit, the oldest part of it."""
-        oldest = datetime.now(UTC).replace(tzinfo=None) - self._retention
-        self._delete_before(oldest)
+        now = datetime.now(UTC).replace(tzinfo=None)
+        self._delete_before(now - self._retention)
+        self._delete_payloads_before(now - self._payloads)
         used = self._store.bytes()
         if used > self._max_bytes:
             self._checkpoint()  # free what was deleted, or the same bytes would be counted again
@@ -80,11 +91,16 @@ class Keeper:
                 pass
         return total
 
-    def _slices(self, cursor: Cursor, table: str, column: str, time: datetime) -> Iterator[int]:
+    def _delete_payloads_before(self, time: datetime) -> None:
+        with self._store.cursor() as cursor:
+            for deleted in self._slices(cursor, "customEvents", "timestamp", time, f"name = '{PAYLOAD}'"):
+                self._counters.add("deleted", {"customEvents": deleted})
+
+    def _slices(self, cursor: Cursor, table: str, column: str, time: datetime, only: str = "true") -> Iterator[int]:
         """Delete rows of before a time, and say how many at each step."""
         statement = (
             f"DELETE FROM {table} WHERE rowid IN "  # noqa: S608 (our own names)
-            f"(SELECT rowid FROM {table} WHERE {column} < ? LIMIT {SLICE_ROWS})"
+            f"(SELECT rowid FROM {table} WHERE {column} < ? AND {only} LIMIT {SLICE_ROWS})"
         )
         deleted = SLICE_ROWS
         while deleted == SLICE_ROWS and not self._end.is_set():

@@ -37,7 +37,7 @@ def running(settings: Settings) -> Iterator[Parts]:
     counters = Counters()
     writer = Writer(store, counters)
     reader = Reader(store, settings.max_query_seconds)
-    keeper = Keeper(store, writer, counters, settings.retention_days, settings.max_bytes)
+    keeper = Keeper(store, writer, counters, settings.retention_days, settings.payload_days, settings.max_bytes)
     prober = Prober(writer, pairs(settings.availability), settings.availability_seconds)
     webhook = Webhook(settings.webhook.get_secret_value()) if settings.webhook.get_secret_value() else None
     alerts = Alerts(rules, reader, writer, settings.alerts_seconds, webhook.tell if webhook else None)

@@ -68,6 +68,9 @@ class Settings(BaseSettings):
     retention_days: float = Field(default=30.0, gt=0)
     """Older rows are deleted."""
 
+    payload_days: float = Field(default=7.0, gt=0)
+    """Older payloads, which hold values of rows, are deleted."""
+
     max_bytes: int = Field(default=2_000_000_000, ge=20_000_000)
     """Size of the database past which the oldest rows are deleted."""
 

@@ -40,11 +40,14 @@ class Source(Protocol):
     def spans(self, resource: Resource) -> list[ReadableSpan]:
         """Those that ended since the last call."""
 
+    def lines(self, resource: Resource) -> list[ReadableLogRecord]:
+        """Events since the last call, beside what the log has."""
+
     def metrics(self, since: int, now: int) -> list[Metric]:
         """The sums so far; the times are nanoseconds of the epoch."""
 
-    def lost_spans(self) -> int:
-        """How many could not be kept until they were asked for."""
+    def lost(self) -> dict[str, int]:
+        """How many `traces` (spans) and `logs` (events) could not be kept until they were asked for."""
 
     def restart(self) -> None:
         """Forget all sums: they begin anew."""
@@ -127,12 +130,14 @@ class Outlet:
         for span in source.spans(self.resource):
             for destination in self._destinations:
                 destination.spans.put(span)
-        lost = source.lost_spans()
+        for line in source.lines(self.resource):
+            self._put_line(line)
+        lost = source.lost()
         period = self._since, time.time_ns()
         dropped = [
-            ({"signal": signal, "destination": destination.name}, count)
+            ({"signal": signal, "destination": destination.name}, queue.dropped + lost[signal])
             for destination in self._destinations
-            for signal, count in (("traces", destination.spans.dropped + lost), ("logs", destination.lines.dropped))
+            for signal, queue in (("traces", destination.spans), ("logs", destination.lines))
         ]
         failed = [({"destination": destination.name}, destination.failed) for destination in self._destinations]
         metrics = [
@@ -159,6 +164,7 @@ class Outlet:
 
     def _discard(self, source: Source) -> None:
         source.spans(self.resource)
+        source.lines(self.resource)
         source.metrics(self._since, time.time_ns())
         for destination in self._destinations:
             destination.forget()

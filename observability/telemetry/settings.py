@@ -43,6 +43,12 @@ class Settings(BaseSettings):
     slow_seconds: float = Field(default=0.5, gt=0, allow_inf_nan=False)
     """A request that took longer is slow."""
 
+    payload_share: float = Field(default=0.0, ge=0, le=1)
+    """Share of the scored requests whose rows and answers are sent as events `ml.payload`; 0: no value ever is."""
+
+    payload_redact: str = ""
+    """Columns whose values are replaced in what is kept, separated by commas."""
+
     drift_rows: int = Field(default=500, ge=1)
     """Rows over which drift is computed: of fewer it says more about chance."""
 

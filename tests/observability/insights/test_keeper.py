@@ -3,14 +3,17 @@
 import time
 from contextlib import contextmanager
 
+from opentelemetry.proto.logs.v1.logs_pb2 import LogRecord
+
 from observability.insights.batch import Batch
 from observability.insights.counters import Counters
 from observability.insights.keeper import Keeper
+from observability.insights.logs import add_logs
 from observability.insights.spans import add_spans
 from observability.insights.store import Store
 from observability.insights.writer import Writer
 from tests.conftest import wait_until
-from tests.observability.insights.conftest import insights, span, traces
+from tests.observability.insights.conftest import insights, logs, span, traces
 
 HOUR = 3600 * 10**9
 
@@ -19,7 +22,7 @@ HOUR = 3600 * 10**9
 def keeping(folder, **limits):
     store, counters = Store(folder, 128_000_000), Counters()
     writer = Writer(store, counters)
-    keeper = Keeper(store, writer, counters, **{"retention_days": 30, "max_bytes": 10**9} | limits)
+    keeper = Keeper(store, writer, counters, **{"retention_days": 30, "payload_days": 7, "max_bytes": 10**9} | limits)
     try:
         yield store, writer, keeper, counters
     finally:
@@ -49,6 +52,21 @@ def test_rows_that_are_too_old_are_deleted(tmp_path):
         keeper.sweep()
         assert count(store)[0] == 20
         assert counters.snapshot()["deleted"] == {"requests": 20}
+
+
+def test_payloads_are_deleted_before_the_rest(tmp_path):
+    with keeping(tmp_path, payload_days=1) as (store, writer, keeper, counters):
+        for hours, name in ((30, "ml.payload"), (30, "model.loaded"), (1, "ml.payload")):
+            time_ns = time.time_ns() - hours * HOUR
+            record = LogRecord(time_unix_nano=time_ns)
+            record.attributes.add(key="microsoft.custom_event.name").value.string_value = name
+            found = Batch()
+            add_logs(logs(record), found)
+            writer.submit(found.seal()).result()
+        keeper.sweep()
+        left = store.cursor().execute("SELECT name FROM customEvents ORDER BY timestamp").fetchall()
+        assert left == [("model.loaded",), ("ml.payload",)]
+        assert counters.snapshot()["deleted"] == {"customEvents": 1}
 
 
 def test_a_file_that_is_too_large_loses_its_oldest_rows(tmp_path):
