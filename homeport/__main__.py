@@ -15,9 +15,9 @@ from homeport import training
 from homeport.client import bench, explain, score
 from homeport.errors import HomeportError
 from homeport.logs import logs
-from homeport.options import DEFAULT_MODELS, Host, InsightsPort, Models, Port, State, console
+from homeport.options import DEFAULT_MODELS, DEFAULT_STATE, Host, InsightsPort, Models, Port, State, console
 from homeport.stack import Stack
-from homeport.up import DEFAULT_STATE, bring_up
+from homeport.up import bring_up
 from homeport.versions import models
 from serving.errors import ServingError
 from serving.keys import KeyName, read_keys, regenerate
@@ -59,6 +59,7 @@ def train(
     promote: Annotated[bool, typer.Option(help="Make the new version the champion.")] = False,
     if_no_model: Annotated[bool, typer.Option("--if-no-model", help="Do nothing if there is a model already.")] = False,
     models: Models = DEFAULT_MODELS,
+    state: State = DEFAULT_STATE,
 ) -> None:
     """Find the best model for a table and write it as a bundle.
 
@@ -81,7 +82,7 @@ def train(
     if if_no_model and (names := store.names()):
         console.print(f"There is a model already ({', '.join(names)}): nothing to do.")
         return
-    manifest = training.run(options, store, console)
+    manifest = training.run(options, store, Stack(state, models), console)
     if promote:
         store.promote(manifest.name, manifest.version)
     champion = store.champion(manifest.name)

@@ -12,9 +12,8 @@ from rich.progress import Progress
 
 from homeport.endpoint import Endpoint, explain_file, score_file
 from homeport.errors import HomeportError
-from homeport.options import DEFAULT_MODELS, Key, Rows, State, Url, console
+from homeport.options import DEFAULT_MODELS, DEFAULT_STATE, Key, Rows, State, Url, console
 from homeport.stack import Stack
-from homeport.up import DEFAULT_STATE
 from serving.keys import read_keys
 
 

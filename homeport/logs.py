@@ -14,10 +14,8 @@ from rich.console import Console
 from rich.text import Text
 
 from homeport.errors import HomeportError
-from homeport.options import DEFAULT_MODELS, State
+from homeport.options import DEFAULT_MODELS, DEFAULT_STATE, State
 from homeport.stack import Stack
-from homeport.up import DEFAULT_STATE
-from observability.telemetry.switch import switch
 
 POLL_SECONDS = 0.2
 _STYLES = {"WARNING": "yellow", "ERROR": "red", "CRITICAL": "bold red"}
@@ -40,6 +38,8 @@ def logs(
     if enable or disable:
         if (enable and disable) or follow:
             raise HomeportError("Give one of --enable, --disable and --follow.")
+        from observability.telemetry.switch import switch  # half a second: not for other commands
+
         switch(stack.switch, on=enable)
         print(
             "Telemetry is on, within a second also in an endpoint that runs."

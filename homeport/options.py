@@ -27,5 +27,6 @@ Key = Annotated[
 ModelName = Annotated[str, typer.Argument(help="Name of the model.", metavar="MODEL")]
 
 DEFAULT_MODELS = Path("models")
+DEFAULT_STATE = Path(".homeport")
 
 console = Console()

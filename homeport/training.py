@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import platformdirs
 from rich.console import Console
@@ -12,6 +13,10 @@ from rich.console import Console
 from bundle import Manifest, Store
 from bundle.manifest import Task
 from homeport.errors import HomeportError
+from homeport.stack import Stack
+
+if TYPE_CHECKING:
+    from observability.telemetry import Settings
 
 
 @dataclass(frozen=True)
@@ -33,14 +38,20 @@ class Options:
     repeats: int = 0
 
 
-def run(options: Options, store: Store, console: Console) -> Manifest:
-    """Train and print the result. Raises HomeportError, TrainerError, BundleError."""
+def run(options: Options, store: Store, stack: Stack, console: Console) -> Manifest:
+    """Train, print the result, and tell insights if it runs.
+
+    Raises HomeportError, TrainerError, BundleError.
+    """
     with console.status("Loading the learners"):  # a few seconds of imports: not for other commands
+        from observability.telemetry import TelemetryError
         from trainer.console import ConsoleWatcher, print_result
         from trainer.dataset import DATASETS, Dataset, Resolved, read_dataset, resolve
         from trainer.fit import Request
-        from trainer.job import train
         from trainer.table import read_table
+        from trainer.telemetry import train_told
+
+        telemetry = _telemetry(stack)  # what is wrong with it is said before the search
 
     path = Path(options.table)
     dataset_file = path if path.suffix == ".toml" else DATASETS / f"{options.table}.toml"
@@ -76,10 +87,30 @@ def run(options: Options, store: Store, console: Console) -> Manifest:
         credit=dataset.credit,
         examples=found.examples if own_target and not options.drop else (),
     )
-    with ConsoleWatcher(console, request.budget, request.max_trials) as watcher:
-        manifest = train(request, store, watcher)
+    try:
+        with ConsoleWatcher(console, request.budget, request.max_trials) as watcher:
+            manifest = train_told(request, store, watcher, telemetry)
+    except TelemetryError as error:
+        raise HomeportError(str(error)) from error
     print_result(console, manifest, str(store.path(manifest.name, manifest.version)))
     return manifest
+
+
+def _telemetry(stack: Stack) -> Settings:
+    """Where telemetry goes: as the environment says, and otherwise to the stack's insights, if that runs."""
+    from pydantic import ValidationError
+
+    from observability.telemetry import Settings
+
+    try:
+        settings = Settings()
+    except ValidationError as error:
+        wrong = error.errors()[0]
+        raise HomeportError(f"HOMEPORT_TELEMETRY_{wrong['loc'][0]}".upper() + f": {wrong['msg']}.") from None
+    if insights := stack.insights.running():
+        own = {"endpoint": insights.url, "switch": stack.switch}
+        settings = settings.model_copy(update={name: own[name] for name in own.keys() - settings.model_fields_set})
+    return settings
 
 
 def _name(path: Path) -> str:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import time
-from pathlib import Path
 
 from rich.console import Console
 from rich.markup import escape
@@ -13,10 +12,10 @@ from rich.table import Table
 from bundle import Store
 from homeport import training
 from homeport.endpoint import Endpoint
+from homeport.options import DEFAULT_STATE
 from homeport.stack import Stack
 from serving.keys import read_keys
 
-DEFAULT_STATE = Path(".homeport")
 DEFAULT_DATASET = "bank-marketing"
 
 
@@ -31,7 +30,7 @@ def bring_up(
     names = store.names()
     if not names and model is None:
         console.print(f"No model yet: training on {DEFAULT_DATASET}.")
-        training.run(training.Options(DEFAULT_DATASET), store, console)
+        training.run(training.Options(DEFAULT_DATASET), store, stack, console)
         names = store.names()
     name = model or names[0]
     folder = store.champion_path(name)

@@ -7,9 +7,8 @@ from typing import Annotated
 import typer
 
 from bundle import Store
-from homeport.options import DEFAULT_MODELS, ModelName, Models, State, console
+from homeport.options import DEFAULT_MODELS, DEFAULT_STATE, ModelName, Models, State, console
 from homeport.stack import Stack
-from homeport.up import DEFAULT_STATE
 
 models = typer.Typer(help="Bundles, and which of them is the champion.", no_args_is_help=True)
 

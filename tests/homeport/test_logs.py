@@ -158,3 +158,11 @@ def test_a_log_that_has_grown_is_put_aside(tmp_path, shop_store):
     homeport("down", folder=tmp_path)
     assert log.stat().st_size < 1_000_000
     assert log.with_suffix(".log.1").stat().st_size == 10_000_001
+
+
+def test_a_training_is_told_to_the_insights_that_run(stack, shop_csv):
+    folder, _, insights = stack
+    homeport("train", shop_csv, "--target", "buys", "--max-trials", "2", folder=folder)
+    events = "SELECT customDimensions ->> '$.\"ml.model.version\"' FROM customEvents WHERE name = 'model.trained'"
+    answer = httpx.post(f"{insights}/api/query", json={"query": events}, trust_env=False)
+    assert answer.json()["rows"] == [["2"]]
