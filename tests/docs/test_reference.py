@@ -6,6 +6,7 @@ import subprocess
 
 import pytest
 import typer
+from pydantic import SecretStr
 
 from homeport.__main__ import app
 from observability.insights.app import create_app as create_insights
@@ -22,6 +23,7 @@ from trainer.metrics import METRICS
 
 REFERENCE = (ROOT / "docs" / "reference.md").read_text()
 README = (ROOT / "README.md").read_text()
+MODULES = [path for folder in ("serving", "trainer", "observability") for path in sorted((ROOT / folder).rglob("*.py"))]
 PAGES = [ROOT / "README.md", ROOT / "CHANGELOG.md", *sorted((ROOT / "docs").rglob("*.md"))]
 
 
@@ -51,11 +53,12 @@ def test_every_command_and_option_is_documented(path, command):
 @pytest.mark.parametrize("settings", [Settings, TelemetrySettings, InsightsSettings])
 def test_every_setting_is_documented_with_its_default(settings):
     for name, field in settings.model_fields.items():
-        variable = settings.model_config["env_prefix"] + name.upper()
+        variable = field.validation_alias or settings.model_config["env_prefix"] + name.upper()
         row = re.search(rf"^\| `{variable}` \| (.+?) \|", REFERENCE, re.MULTILINE)
         assert row, name
-        if field.default not in (None, ""):
-            assert str(field.default).lower() in row[1].lower()
+        default = field.default.get_secret_value() if isinstance(field.default, SecretStr) else field.default
+        if default not in (None, ""):
+            assert str(default).lower() in row[1].lower()
         assert field.description
 
 
@@ -88,6 +91,14 @@ def test_every_file_of_a_bundle_is_documented(shop_bundle):
 def test_every_metric_and_learner_is_documented():
     for name in [*METRICS, *learners("binary", ()), *learners("regression", ())]:
         assert f"`{name}`" in REFERENCE
+
+
+def test_every_metric_of_telemetry_is_documented():
+    code = "".join(path.read_text() for path in MODULES)
+    names = set(re.findall(r'(?:counter|gauge|histogram)\(\s*f?"((?:http|ml|homeport)\.[^"]+)"', code))
+    assert len(names) > 10
+    for name in names:
+        assert re.search(rf"`{re.sub('{.+?}', '[a-z]+', name)}`", REFERENCE), name
 
 
 def test_every_make_target_that_is_named_exists():
