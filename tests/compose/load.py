@@ -17,7 +17,7 @@ PATH = "/invocations"  # which nothing else in these tests asks, so that its cou
 class Load:
     """Two threads post a row again and again, each tenth time without a key. Use as a context manager."""
 
-    answered: ClassVar[Counter[int]] = Counter()  # by status, of all loads
+    answered: ClassVar[Counter[int]] = Counter()  # by status, of all loads of a class
 
     def __init__(self, url: str, key: str, row: dict[str, Any]) -> None:
         self._url, self._body = url, {"dataframe_records": [row]}
@@ -60,4 +60,4 @@ class Load:
                 else:
                     with self._lock:
                         self.answers[status] += 1
-                        Load.answered[status] += 1
+                        self.answered[status] += 1

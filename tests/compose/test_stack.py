@@ -14,7 +14,11 @@ pytestmark = pytest.mark.e2e
 
 SERVICES = ("insights", "collector", "serving")
 RECOVERY_SECONDS = 30
-SIGNALS = {"serving": ("requests", "customMetrics", "traces"), "insights": ("customMetrics",)}
+SIGNALS = {
+    "trainer": ("dependencies", "customEvents", "customMetrics", "traces"),
+    "serving": ("requests", "customMetrics", "traces", "customEvents"),
+    "insights": ("customMetrics", "availabilityResults"),
+}
 
 
 def score(stack, key=None, row=None):
@@ -144,6 +148,26 @@ def test_every_signal_of_every_part_arrives(healthy):
         for table in tables:
             sql = f"select count(*) from {table} where cloud_RoleName = 'homeport.{part}'"
             until(lambda sql=sql: query(healthy, sql) and query(healthy, sql)[0][0] > 0, f"{table} of {part}")
+
+
+def test_the_page_of_insights_is_there(healthy):
+    page = httpx.get(f"{healthy.url('INSIGHTS')}/")
+    assert page.status_code == 200
+    assert f"http://127.0.0.1:{healthy.ports['SERVING']}/docs" in page.text
+
+
+def test_telemetry_is_switched_off_and_on_in_the_container(healthy):
+    switch = ("exec", "-T", "serving", "python", "-m", "observability.telemetry.switch")
+    assert healthy.compose(*switch, "off") == "off\n"
+    try:
+        until(lambda: "switched off" in healthy.compose("logs", "--no-color", "serving"), "the switch is followed")
+        told = score(healthy, "wrong").headers["x-request-id"]
+    finally:
+        assert healthy.compose(*switch, "on") == "on\n"
+    until(lambda: "switched on" in healthy.compose("logs", "--no-color", "serving"), "the switch is followed")
+    after = score(healthy, "wrong").headers["x-request-id"]
+    found = "select operation_Id from requests where operation_Id in ('{}', '{}')".format
+    until(lambda: query(healthy, found(told, after)) == [[after]], "only the request after it")
 
 
 def test_what_the_client_was_told_finds_its_request(healthy):
