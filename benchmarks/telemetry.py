@@ -1,4 +1,4 @@
-"""What telemetry adds to a request of one row: `python -m benchmarks.telemetry`.
+"""What telemetry adds to a request: `python -m benchmarks.telemetry`.
 
 The gate answers the same request in this process with telemetry off and on, in turns; what counts is the
 CPU of the whole process, the sending thread's included. A receiver in another process takes what is sent.
@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import argparse
 import json
+import logging
 import statistics
 import subprocess
 import sys
 import tempfile
 import time
-from contextlib import ExitStack, nullcontext
+from contextlib import AbstractContextManager, ExitStack, nullcontext
 from pathlib import Path
 
 from bundle import Store
@@ -27,7 +28,6 @@ from serving.settings import Settings
 from serving.telemetry import Telemetry
 
 ROUNDS = 15
-REQUESTS = 50_000  # a round and mode
 RECEIVER = """
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 class Receiver(BaseHTTPRequestHandler):
@@ -46,6 +46,7 @@ def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.telemetry", description=main.__doc__)
     parser.add_argument("--models", type=Path, default=Path("models"), help="folder of the bundles")
+    logging.getLogger().addHandler(logging.NullHandler())  # failed requests are lines, too: not for this terminal
     store = Store(parser.parse_args().models)
     folder = store.champion_path(store.names()[0])
     body = json.dumps({"data": json.loads((folder / "examples.json").read_bytes())[:1]}).encode()
@@ -65,20 +66,29 @@ def main() -> None:
             "off": Gate(Live(settings, keys), keys, Telemetry(), settings),
             "on": Gate(Live(settings, keys, told), keys, told, settings),
         }
-        costs: dict[str, list[float]] = {mode: [] for mode in gates}
-        for _ in range(ROUNDS):
-            for mode, gate in gates.items():
-                outlet = Outlet(telemetry, "benchmark", "0").sending(told) if mode == "on" else nullcontext()
-                began = time.process_time()
-                with outlet:  # whose end sends what is left
-                    for number in range(REQUESTS):
-                        request = Request("POST", "/score", b"", headers, b"%032x" % (number + 1), body)
-                        gate.respond(gate.live.mounted["/score"], request)
-                costs[mode].append((time.process_time() - began) / REQUESTS * 1e6)
-    added = [on - off for off, on in zip(costs["off"], costs["on"], strict=True)]
-    for title, values in (*costs.items(), ("added", added)):
-        middle, least, most = statistics.median(values), min(values), max(values)
-        print(f"{title:<6} {middle:6.2f} µs of CPU a request (median of {ROUNDS} rounds, {least:.2f} to {most:.2f})")
+        nobody = {name: value for name, value in headers.items() if name != b"authorization"}
+        for kind, sent, count in (("a scored row", headers, 50_000), ("a request without a key", nobody, 10_000)):
+            costs: dict[str, list[float]] = {mode: [] for mode in gates}
+            for _ in range(ROUNDS):
+                for mode, gate in gates.items():
+                    outlet = Outlet(telemetry, "benchmark", "0").sending(told) if mode == "on" else nullcontext()
+                    costs[mode].append(_cost(gate, sent, body, count, outlet))
+            added = [on - off for off, on in zip(costs["off"], costs["on"], strict=True)]
+            print(f"{kind}: µs of CPU a request, median of {ROUNDS} rounds")
+            for title, values in (*costs.items(), ("added", added)):
+                print(f"  {title:<6} {statistics.median(values):6.2f} ({min(values):.2f} to {max(values):.2f})")
+
+
+def _cost(
+    gate: Gate, headers: dict[bytes, bytes], body: bytes, count: int, outlet: AbstractContextManager[None]
+) -> float:
+    """µs of CPU a request, with the sending of what is told of them."""
+    began = time.process_time()
+    with outlet:  # whose end sends what is left
+        for number in range(count):
+            request = Request("POST", "/score", b"", headers, b"%032x" % (number + 1), body)
+            gate.respond(gate.live.mounted["/score"], request)
+    return (time.process_time() - began) / count * 1e6
 
 
 if __name__ == "__main__":
