@@ -2,8 +2,9 @@
 
     .venv/bin/python -m benchmarks.insights --rows 1000000
 
-fills a database through the writer, a week of requests with a dependency for each tenth and a log record for each
-fourth; then starts the real server over it, asks as a page does, and sends spans while a page stays open.
+fills a database through the writer, a week of requests with a dependency and a point of the metric for each tenth and a
+log record for each fourth; then starts the real server over it, asks as a page does, and sends spans while a page stays
+open.
 """
 
 from __future__ import annotations
@@ -101,20 +102,27 @@ def _chunk(random: np.random.Generator, times: np.ndarray[tuple[int], np.dtype[n
     failed = random.random(count) < 0.01
     operations, spans = _ids(random, count, 32), _ids(random, count, 16)
     start = as_json(DIMENSIONS)[:-1]
+    durations = random.lognormal(1, 1, count)
     columns: dict[str, object] = {
         "timestamp": times, "id": spans, "name": ["POST /score"] * count, "url": ["http://localhost/score"] * count,
-        "success": ~failed, "resultCode": np.where(failed, "500", "200"), "duration": random.lognormal(1, 1, count),
+        "success": ~failed, "resultCode": np.where(failed, "500", "200"), "duration": durations,
         "message": ["scored"] * count, "severityLevel": [1] * count, "type": ["InProc"] * count,
         "customDimensions": [f'{start},"rows":{rows}}}' for rows in random.integers(1, 10_000, count)],
         "operation_Name": ["POST /score"] * count, "operation_Id": operations,
         "cloud_RoleName": ["homeport.serving"] * count, "cloud_RoleInstance": ["one"] * count,
         "itemCount": [20] * count,
     }  # fmt: skip
+    point = {
+        "name": ["http.server.request.duration"] * count, "value": durations / 5, "valueSum": durations / 5,
+        "valueCount": [200] * count, "valueMin": durations / 2000, "valueMax": durations / 500,
+        "itemCount": [1] * count, "operation_Id": [None] * count, "operation_Name": [None] * count,
+    }  # fmt: skip
     tables = {}
-    for table, step in (("requests", 1), ("dependencies", 10), ("traces", 4)):
+    for table, step in (("requests", 1), ("dependencies", 10), ("traces", 4), ("customMetrics", 10)):
+        found = columns | point if table == "customMetrics" else columns
         schema = TABLES[table]
         arrays = [
-            pa.array(columns[field.name], field.type) if field.name in columns else pa.nulls(count, field.type)
+            pa.array(found[field.name], field.type) if field.name in found else pa.nulls(count, field.type)
             for field in schema
         ]
         tables[table] = pa.Table.from_arrays(arrays, schema=schema).take(np.arange(0, count, step))
