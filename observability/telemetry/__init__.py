@@ -3,7 +3,18 @@
 from observability.telemetry.errors import TelemetryError
 from observability.telemetry.lines import LogTap
 from observability.telemetry.metrics import counter, gauge, histogram
-from observability.telemetry.outlet import STOP_SECONDS, Outlet, Source
+from observability.telemetry.outlet import STOP_SECONDS, Outlet, Source, check
 from observability.telemetry.settings import Settings
 
-__all__ = ["STOP_SECONDS", "LogTap", "Outlet", "Settings", "Source", "TelemetryError", "counter", "gauge", "histogram"]
+__all__ = [
+    "STOP_SECONDS",
+    "LogTap",
+    "Outlet",
+    "Settings",
+    "Source",
+    "TelemetryError",
+    "check",
+    "counter",
+    "gauge",
+    "histogram",
+]
