@@ -12,6 +12,7 @@ import os
 from collections.abc import Sequence
 from contextlib import suppress
 from typing import Any, TypeVar
+from urllib.parse import urlsplit
 
 from opentelemetry.sdk._logs import ReadableLogRecord
 from opentelemetry.sdk.metrics.export import Metric, MetricsData
@@ -58,13 +59,14 @@ def azure_exports(connection_string: str) -> Exports:
         "raw_response_hook": answer.keep,
     }
     try:
+        _see_address(connection_string)
         spans, lines = AzureMonitorTraceExporter(**how), AzureMonitorLogExporter(**how)
         metrics = AzureMonitorMetricExporter(**how)
     except ValueError:
         raise AzureUnusable(
             "APPLICATIONINSIGHTS_CONNECTION_STRING is malformed: it looks like "
-            "InstrumentationKey=00000000-0000-0000-0000-000000000000;IngestionEndpoint=https://…, without a semicolon "
-            "at its end; the overview of the Application Insights resource in Azure's portal has it."
+            "InstrumentationKey=00000000-0000-0000-0000-000000000000;IngestionEndpoint=https://…, in lower case and "
+            "without a semicolon at its end. Azure's portal has it, in the overview of the Application Insights resource."
         ) from None
     deltas = Deltas()
 
@@ -119,6 +121,17 @@ class _Answer:
             if str(error.get("message")).lower() != _SAMPLED_OUT:
                 (again if error.get("statusCode") in _AGAIN else refused).append(batch[error["index"]])
         return Sent(again, refused, why if again or refused else "")
+
+
+def _see_address(connection_string: str) -> None:
+    """Raises ValueError if telemetry is to go to what is no address, which Azure's exporter takes."""
+    parts = dict(part.partition("=")[::2] for part in connection_string.split(";"))
+    address = {name.lower(): value for name, value in parts.items()}.get("ingestionendpoint")
+    if address is None:
+        return
+    found = urlsplit(address)
+    if found.scheme not in ("http", "https") or not found.hostname or found.port == 0:  # `port` raises, too
+        raise ValueError
 
 
 def _counted(span: ReadableSpan) -> ReadableSpan:

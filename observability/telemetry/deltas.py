@@ -106,7 +106,7 @@ def _histogram(total: HistogramDataPoint, last: HistogramDataPoint | None) -> Hi
     filled = [place for place, number in enumerate(counts) if number]
     least, most = total.min, total.max
     if count == 1:
-        least = most = sum_
+        least = most = min(max(sum_, total.min), total.max)
     elif filled:
         bounds = total.explicit_bounds
         if total.min == last.min and filled[0] > 0:
