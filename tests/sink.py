@@ -33,6 +33,7 @@ class Sink:
         self.paths: Counter[str] = Counter()  # with the method, of all that came
         self.status = 200
         self.partly: Callable[[dict[str, Any]], int] = lambda _: 200  # status of each envelope, where `status` is 206
+        self.message = "not taken"  # of those that are not
         self.headers: dict[str, str] = {}  # of the answer
         self.answers = threading.Event()  # until it is set again, nobody is answered
         self.answers.set()
@@ -97,7 +98,7 @@ class Sink:
             found = [part for line in lines for part in (line if isinstance(line, list) else [line])]
             statuses = [self.partly(part) if self.status == 206 else self.status for part in found]
             errors = [
-                {"index": index, "statusCode": status, "message": "not taken"}
+                {"index": index, "statusCode": status, "message": self.message}
                 for index, status in enumerate(statuses)
                 if status != 200
             ]

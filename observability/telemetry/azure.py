@@ -66,7 +66,7 @@ def azure_exports(connection_string: str) -> Exports:
         raise AzureUnusable(
             "APPLICATIONINSIGHTS_CONNECTION_STRING is malformed: it looks like "
             "InstrumentationKey=00000000-0000-0000-0000-000000000000;IngestionEndpoint=https://…, in lower case and "
-            "without a semicolon at its end. Azure's portal has it, in the overview of the Application Insights resource."
+            "without a semicolon at its end. The resource's overview in Azure's portal has it."
         ) from None
     deltas = Deltas()
 

@@ -78,7 +78,9 @@ class Destination:
         self._wake.set()
 
     def forget(self) -> None:
-        """Drop what waits, and the counts."""
+        """Drop what waits, and the counts, but nothing that is to be sent at once and still was not."""
+        if self._at_once:
+            return
         for queue in (self.spans, self.lines, self.states):
             queue.clear()
         self._sums = []
@@ -106,11 +108,13 @@ class Destination:
                 return
 
     def _send(self, last: bool) -> None:
+        at_once = self._at_once
         # all are tried, whatever becomes of the first
         found = [self.spans.send(), self.lines.send()]
-        if last or self._at_once or time.monotonic() >= self._next_metrics:
-            self._at_once = False
+        if last or at_once or time.monotonic() >= self._next_metrics:
             found += [self._send_sums(), self.states.send()]
+        if at_once:  # if it was asked for meanwhile, that is the next sending's
+            self._at_once = False
         tried = [whys for whys in found if whys is not None]
         failures = [why for whys in tried for why in whys]
         self.failed += len(failures)
