@@ -177,7 +177,9 @@ class Queue(Generic[_Item]):
             if sent.why:
                 whys.append(sent.why)
             if sent.again:
-                self._waiting.extendleft(reversed(sent.again))
+                fitting = sent.again[-max(1, self._places - len(self._waiting)) :]  # others came meanwhile
+                self.dropped += len(sent.again) - len(fitting)
+                self._waiting.extendleft(reversed(fitting))
                 break
         return whys if sizes else None
 

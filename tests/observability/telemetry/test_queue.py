@@ -29,6 +29,23 @@ def test_a_queue_keeps_the_newest_and_counts_the_others():
     assert queue.send() is None
 
 
+def test_what_is_left_finds_its_place_again_only_if_nothing_newer_came():
+    def export(batch):
+        for number in range(5, 9):
+            queue.put(number)
+        return Sent(again=batch, why="it is down")
+
+    queue = Queue(export, places=6)
+    for number in range(5):
+        queue.put(number)
+    assert queue.send() == ["it is down"]
+    assert queue.dropped == 3
+    sent = []
+    queue._export = lambda batch: sent.extend(batch) or Sent()
+    assert queue.send() == []
+    assert sent == [3, 4, 5, 6, 7, 8]
+
+
 def test_a_batch_is_bounded():
     sizes = []
 
