@@ -19,10 +19,12 @@ from opentelemetry.sdk.metrics.export import Metric, MetricsData
 from opentelemetry.sdk.trace import ReadableSpan
 
 from observability.telemetry.deltas import Deltas
-from observability.telemetry.destination import EXPORT_SECONDS, Exports, Sent
+from observability.telemetry.destination import Exports, Sent
 from observability.telemetry.errors import AzureUnusable
 
 METRIC_SECONDS = 60.0
+EXPORT_SECONDS = 5.0  # Azure is far away, and what it answers later than that it is sent, and counts, twice
+BATCH = 500  # a kilobyte each, uncompressed: so many leave within that time
 _QUIET = (
     "APPLICATIONINSIGHTS_STATSBEAT_DISABLED_ALL", "APPLICATIONINSIGHTS_SDKSTATS_DISABLED",
     "APPLICATIONINSIGHTS_CONTROLPLANE_DISABLED", "APPLICATIONINSIGHTS_OPENTELEMETRY_RESOURCE_METRIC_DISABLED",
@@ -89,7 +91,7 @@ def azure_exports(connection_string: str) -> Exports:
             sent.why,
         )
 
-    return Exports("azure", "Azure Monitor", METRIC_SECONDS, export_spans, export_lines, export_metrics)
+    return Exports("azure", "Azure Monitor", METRIC_SECONDS, export_spans, export_lines, export_metrics, BATCH)
 
 
 class _Answer:

@@ -7,6 +7,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
 from typing import Generic, NamedTuple, TypeVar
 
 from opentelemetry.sdk._logs import ReadableLogRecord
@@ -17,7 +18,7 @@ from opentelemetry.sdk.util.instrumentation import InstrumentationScope
 
 log = logging.getLogger("homeport.telemetry")
 
-EXPORT_SECONDS = 2.0  # that one sending may take
+EXPORT_SECONDS = 2.0  # that a sending to a place nearby may take
 WAITING = 20_000  # spans, and lines, that wait to be sent; past it the oldest are dropped
 STATES = 2_000  # metrics that say how something was at a moment, and are not said again; as bounded
 BATCH = 2_000
@@ -42,6 +43,7 @@ class Exports(NamedTuple):
     spans: Callable[[Sequence[ReadableSpan]], Sent[ReadableSpan]]
     lines: Callable[[Sequence[ReadableLogRecord]], Sent[ReadableLogRecord]]
     metrics: Callable[[MetricsData], Sent[Metric]]
+    batch: int = BATCH  # spans, or lines, of one sending
 
 
 class Destination:
@@ -49,8 +51,8 @@ class Destination:
 
     def __init__(self, exports: Exports, resource: Resource) -> None:
         self.name = exports.name
-        self.spans: Queue[ReadableSpan] = Queue(exports.spans)
-        self.lines: Queue[ReadableLogRecord] = Queue(exports.lines)
+        self.spans: Queue[ReadableSpan] = Queue(exports.spans, batch=exports.batch)
+        self.lines: Queue[ReadableLogRecord] = Queue(exports.lines, batch=exports.batch)
         self.states: Queue[Metric] = Queue(self._send_metrics, STATES)
         self.failed = 0  # sendings
         self._exports, self._resource = exports, resource
@@ -147,8 +149,10 @@ class Destination:
 class Queue(Generic[_Item]):
     """What waits to be sent: the newest, and a count of the others."""
 
-    def __init__(self, export: Callable[[Sequence[_Item]], Sent[_Item]], places: int = WAITING) -> None:
-        self._export, self._places = export, places
+    def __init__(
+        self, export: Callable[[Sequence[_Item]], Sent[_Item]], places: int = WAITING, batch: int = BATCH
+    ) -> None:
+        self._export, self._places, self._batch = export, places, batch
         self._waiting: deque[_Item] = deque()
         self.dropped = 0  # for want of a place, or as they were refused for good
 
@@ -168,10 +172,12 @@ class Queue(Generic[_Item]):
         """Send what waits; what was not taken stays, unless it never will be. Returns why sendings failed, None if
         there was nothing to send.
         """
-        sizes = _sizes(len(self._waiting))  # what comes meanwhile is the next sending's
+        count = len(self._waiting)  # what comes meanwhile is the next sending's
         whys = []
-        for size in sizes:
-            batch = [self._waiting.popleft() for _ in range(min(size, len(self._waiting)))]
+        for start in range(0, count, self._batch):
+            batch = self._take(min(self._batch, count - start))
+            if not batch:
+                break
             sent = _tried(self._export, batch)
             self.dropped += len(sent.refused)
             if sent.why:
@@ -181,7 +187,14 @@ class Queue(Generic[_Item]):
                 self.dropped += len(sent.again) - len(fitting)
                 self._waiting.extendleft(reversed(fitting))
                 break
-        return whys if sizes else None
+        return whys if count else None
+
+    def _take(self, count: int) -> list[_Item]:
+        taken: list[_Item] = []
+        with suppress(IndexError):  # they were forgotten by another thread
+            while len(taken) < count:
+                taken.append(self._waiting.popleft())
+        return taken
 
 
 def _tried(export: Callable[[Sequence[_Item]], Sent[_Item]], batch: Sequence[_Item]) -> Sent[_Item]:
@@ -191,7 +204,3 @@ def _tried(export: Callable[[Sequence[_Item]], Sent[_Item]], batch: Sequence[_It
     except Exception:
         log.exception("telemetry could not be made ready")
         return Sent(refused=batch, why="it cannot be written")
-
-
-def _sizes(count: int) -> list[int]:
-    return [min(BATCH, count - start) for start in range(0, count, BATCH)]

@@ -21,8 +21,9 @@ from opentelemetry.sdk.util.instrumentation import InstrumentationScope
 from bundle import __version__
 from observability.telemetry import LogTap, counter, gauge
 from observability.telemetry.azure import azure_exports
+from serving.spans import Spans
 from tests.conftest import ROOT, free_port, serve, wait_until
-from tests.serving.test_spans import PARENT, TRACE
+from tests.serving.test_spans import PARENT, TRACE, offer
 from tests.sink import Sink, attributes
 
 KEY = "5ec2e700-1234-4abc-8def-0123456789ab"
@@ -135,6 +136,17 @@ def test_of_metrics_that_were_taken_in_part_the_rest_is_in_the_next_ones(exports
         azure.status = 200
         assert not exports.metrics(metrics(requests(3, 6, 7))).why
     assert added(azure.envelopes) == {"0": 3, "1": 6, "2": 7, "a": 0.5}
+
+
+@pytest.mark.parametrize("status", [200, 400, 401, 404, 413, 422, 429, 500, 503, 504])
+def test_every_status_of_400_and_more_is_a_failure(exports, azure, status):
+    spans = Spans(1.0, slow=0.5)
+    offer(spans, status, parent=f"00-{TRACE}-{PARENT}-01")
+    with azure:
+        assert exports.spans(spans.take(RESOURCE)) == ((), (), "")
+    (envelope,) = azure.envelopes
+    assert envelope["data"]["baseData"]["responseCode"] == str(status)
+    assert envelope["data"]["baseData"]["success"] is (status < 400)
 
 
 def test_what_azure_samples_out_by_a_setting_is_not_refused(exports, azure):
