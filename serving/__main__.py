@@ -11,6 +11,7 @@ from pydantic import ValidationError
 from pydantic_settings import BaseSettings
 
 from observability.telemetry import Settings as TelemetrySettings
+from observability.telemetry import TelemetryError, check
 from serving.errors import ServingError
 from serving.keys import ensure_keys
 from serving.settings import Settings
@@ -27,9 +28,10 @@ def main() -> int:
     logging.getLogger("uvicorn.error").setLevel(logging.WARNING)
     try:
         settings, telemetry = _read(Settings), _read(TelemetrySettings)
+        check(telemetry)
         ensure_keys(settings.keys)  # once, before the workers need them
         Workers(settings, telemetry).run()
-    except (ServingError, OSError) as error:
+    except (ServingError, TelemetryError, OSError) as error:
         print(error, file=sys.stderr)
         return 2
     return 0

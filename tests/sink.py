@@ -5,6 +5,8 @@ from __future__ import annotations
 import gzip
 import json
 import threading
+from collections import Counter
+from collections.abc import Callable
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from types import TracebackType
 from typing import Any, Self
@@ -26,19 +28,40 @@ class Sink:
         self.spans: list[tuple[dict[str, Any], Span]] = []
         self.metrics: list[tuple[dict[str, Any], Metric]] = []
         self.logs: list[tuple[dict[str, Any], LogRecord]] = []
-        self.envelopes: list[dict[str, Any]] = []
+        self.envelopes: list[dict[str, Any]] = []  # those that Azure's took
+        self.refused: list[dict[str, Any]] = []  # and those that it did not
+        self.paths: Counter[str] = Counter()  # with the method, of all that came
         self.status = 200
+        self.partly: Callable[[dict[str, Any]], int] = lambda _: 200  # status of each envelope, where `status` is 206
+        self.message = "not taken"  # of those that are not
+        self.headers: dict[str, str] = {}  # of the answer
+        self.answers = threading.Event()  # until it is set again, nobody is answered
+        self.answers.set()
+        self.unanswered = 0
 
     def __enter__(self) -> Self:
         sink = self
 
         class Handler(BaseHTTPRequestHandler):
+            def do_GET(self) -> None:
+                sink.paths[f"{self.command} {self.path}"] += 1
+                self.send_error(404)
+
+            do_CONNECT = do_GET  # noqa: N815 (as a proxy is asked)
+
             def do_POST(self) -> None:
+                sink.paths[f"{self.command} {self.path}"] += 1
                 body = self.rfile.read(int(self.headers["Content-Length"]))
                 if self.headers.get("Content-Encoding") == "gzip":
                     body = gzip.decompress(body)
+                if not sink.answers.is_set():
+                    sink.unanswered += 1
+                    sink.answers.wait()
+                    return
                 answer = sink.take(self.path, body)
                 self.send_response(sink.status)
+                for name, value in sink.headers.items():
+                    self.send_header(name, value)
                 self.send_header("Content-Length", str(len(answer)))
                 self.end_headers()
                 self.wfile.write(answer)
@@ -72,8 +95,17 @@ class Sink:
                 self.logs += [(_resource(logs), record) for scope in logs.scope_logs for record in scope.log_records]
         else:  # Azure's: a JSON object a line, or a list
             lines = [json.loads(line) for line in body.decode().splitlines()]
-            self.envelopes += [part for line in lines for part in (line if isinstance(line, list) else [line])]
-            return json.dumps({"itemsReceived": len(lines), "itemsAccepted": len(lines), "errors": []}).encode()
+            found = [part for line in lines for part in (line if isinstance(line, list) else [line])]
+            statuses = [self.partly(part) if self.status == 206 else self.status for part in found]
+            errors = [
+                {"index": index, "statusCode": status, "message": self.message}
+                for index, status in enumerate(statuses)
+                if status != 200
+            ]
+            for part, status in zip(found, statuses, strict=True):
+                (self.envelopes if status == 200 else self.refused).append(part)
+            received = {"itemsReceived": len(found), "itemsAccepted": len(found) - len(errors)}
+            return json.dumps(received | {"errors": errors}).encode()
         return b""
 
 

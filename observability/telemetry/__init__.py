@@ -4,7 +4,7 @@ from observability.telemetry.errors import TelemetryError
 from observability.telemetry.job import Job
 from observability.telemetry.lines import LogTap, event
 from observability.telemetry.metrics import counter, gauge, histogram
-from observability.telemetry.outlet import STOP_SECONDS, Outlet, Source
+from observability.telemetry.outlet import STOP_SECONDS, Outlet, Source, check
 from observability.telemetry.settings import Settings
 
 __all__ = [
@@ -15,6 +15,7 @@ __all__ = [
     "Settings",
     "Source",
     "TelemetryError",
+    "check",
     "counter",
     "event",
     "gauge",

@@ -53,6 +53,15 @@ class Source(Protocol):
         """Forget all sums: they begin anew."""
 
 
+def check(settings: Settings) -> None:
+    """See whether there can be an outlet; what that loads is shared by processes that fork later.
+
+    Raises AzureUnusable.
+    """
+    if azure := settings.azure.get_secret_value():
+        azure_exports(azure)
+
+
 class Outlet:
     """The way out of one process; it takes lines of the log from the beginning.
 
@@ -61,7 +70,7 @@ class Outlet:
     """
 
     def __init__(self, settings: Settings, service: str, version: str) -> None:
-        """Raises AzureUnusable."""
+        """Raises AzureUnusable, as `check` does."""
         self.resource = Resource(
             {
                 "service.namespace": "homeport",
@@ -98,7 +107,9 @@ class Outlet:
             self._end.set()
             thread.join(STOP_SECONDS)
             for destination in self._destinations:
-                destination.close(max(0.0, end - time.monotonic()))
+                destination.end()  # all, before any is waited for
+            for destination in self._destinations:
+                destination.join(max(0.0, end - time.monotonic()))
 
     def _put_line(self, line: ReadableLogRecord) -> None:
         for destination in self._destinations:
@@ -113,7 +124,7 @@ class Outlet:
                 if on and not was_on:
                     self._restart(source)
                 elif was_on and (last or not on or time.monotonic() >= due):
-                    self._collect(source)  # also what was left when it was turned off
+                    self._collect(source, last or not on)  # also what was left when it was turned off
                 elif not on:
                     self._discard(source)
             except Exception:
@@ -126,7 +137,7 @@ class Outlet:
             if time.monotonic() >= due:
                 due = time.monotonic() + self._settings.interval_seconds
 
-    def _collect(self, source: Source) -> None:
+    def _collect(self, source: Source, at_once: bool) -> None:
         for span in source.spans(self.resource):
             for destination in self._destinations:
                 destination.spans.put(span)
@@ -135,24 +146,29 @@ class Outlet:
         lost = source.lost()
         period = self._since, time.time_ns()
         dropped = [
-            ({"signal": signal, "destination": destination.name}, queue.dropped + lost[signal])
+            ({"signal": signal, "destination": destination.name}, queue.dropped + lost.get(signal, 0))
             for destination in self._destinations
-            for signal, queue in (("traces", destination.spans), ("logs", destination.lines))
+            for signal, queue in (
+                ("traces", destination.spans),
+                ("logs", destination.lines),
+                ("metrics", destination.states),
+            )
         ]
         failed = [({"destination": destination.name}, destination.failed) for destination in self._destinations]
         metrics = [
             *source.metrics(*period),
-            counter("homeport.telemetry.dropped", "1", "Spans and lines that found no place.", dropped, *period),
+            counter("homeport.telemetry.dropped", "1", "What found no place, or was refused.", dropped, *period),
             counter("homeport.telemetry.failed_exports", "1", "Sendings that failed.", failed, *period),
         ]
         for destination in self._destinations:
-            destination.offer(metrics)
+            destination.offer(metrics, at_once)
         self._tell_drops(sum(count for _, count in dropped))
 
     def _tell_drops(self, count: int) -> None:
         now = time.monotonic()
         if count > self._told_drops and now >= self._next_drops:
-            log.warning("%s spans and lines were dropped: they found no place", f"{count - self._told_drops:,}")
+            new = f"{count - self._told_drops:,}"
+            log.warning("%s items of telemetry were dropped: there was no place, or they were refused", new)
             self._told_drops, self._next_drops = count, now + DROPS_SECONDS
 
     def _restart(self, source: Source) -> None:

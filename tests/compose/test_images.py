@@ -14,7 +14,7 @@ DOCKERFILES = sorted(
     for path in ROOT.rglob("*Dockerfile")
     if not {".venv", ".cache"} & set(path.relative_to(ROOT).parts)
 )
-SERVING_MB = 230  # beside the base image
+SERVING_MB = 245  # beside the base image; 27 of them are for Azure Monitor
 
 
 def base():
