@@ -22,29 +22,30 @@ _THEMES = {"dark": True, "light": False}
 
 
 class View(NamedTuple):
-    """An entry of the list of views."""
+    """An entry of the list of views; one that is not `ranged` shows a time of its own."""
 
     path: str
     title: str
     icon: str
+    ranged: bool = True
 
 
 VIEWS = (
     View("/", "Overview", "dashboard"),
-    View("/live", "Live metrics", "monitor_heart"),
+    View("/live", "Live metrics", "monitor_heart", ranged=False),
     View("/performance", "Performance", "speed"),
     View("/failures", "Failures", "error_outline"),
     View("/search", "Transaction search", "manage_search"),
     View("/map", "Application map", "hub"),
     View("/model", "Model", "insights"),
-    View("/logs", "Logs", "terminal"),
+    View("/logs", "Logs", "terminal", ranged=False),
     View("/alerts", "Alerts", "notifications"),
 )
 
 
 def minutes_of(request: Request) -> int:
-    """The time range in the address: one of RANGES, an hour if it is none."""
-    asked = request.query_params.get("minutes", "")
+    """The time range in the address, or the one chosen last: one of RANGES, an hour if it is none."""
+    asked = request.query_params.get("minutes") or request.cookies.get("minutes", "")
     return int(asked) if asked.isdecimal() and int(asked) in RANGES else 60
 
 
@@ -56,7 +57,7 @@ def frame(request: Request, path: str, links: dict[str, str], title: str = "") -
     ui.page_title(f"{title or view.title} · Homeport insights")
     ui.add_css(_STYLE)
     ui.add_body_html(f"<script>{_KEYS}</script>")
-    ui.colors(primary="#0b5cab")
+    ui.colors(primary="#0b5cab")  # of the light theme; the style has the dark one's
     ui.dark_mode(_THEMES.get(request.cookies.get("theme", "")))
     ui.link("To the content", "#content").classes("skip")
     with ui.left_drawer(bordered=True).classes("drawer").props('width=230 breakpoint=900 role="navigation"') as drawer:
@@ -77,11 +78,12 @@ def frame(request: Request, path: str, links: dict[str, str], title: str = "") -
         ui.button(icon="menu", on_click=drawer.toggle).props('flat dense color=white aria-label="Views"')
         ui.link("Homeport insights", "/").classes("name")
         ui.space()
-        search = ui.input(placeholder="Request id or text").props(
+        search = ui.input(placeholder="Request id or text  ( / )").props(
             'dense dark outlined clearable aria-label="Search (/)"'
         )
         search.classes("search").on("keydown.enter", lambda: search_for(search.value))
-        _range(request, minutes)
+        if view.ranged and not title:
+            _range(request, minutes)
         ui.button(icon="contrast", on_click=lambda: ui.run_javascript("switchTheme()")).props(
             'flat dense color=white aria-label="Light or dark (t)"'
         ).classes("theme")
