@@ -79,7 +79,7 @@ def over_time(
             "axisLine": {"lineStyle": {"color": _FAINT}},
             "axisLabel": {"hideOverlap": True},
         },
-        "yAxis": _values(unit, most if known else most or 1),
+        "yAxis": _values(unit, most or (None if any(known) else 1)),
         "series": series,
     }
 
@@ -175,5 +175,5 @@ def _values(unit: str, most: float | None = None) -> Options:
         "axisLabel": {"formatter": f"{{value}} {unit}"} if unit in {"ms", "%"} else {},
         "splitLine": {"lineStyle": {"color": _FAINT}},
         "splitNumber": 4,
-        **({"interval": most / 4} if most and most > 1 else {}),
+        **({"interval": most / 4 if most > 1 else 1} if most else {}),
     }

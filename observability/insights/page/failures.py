@@ -71,8 +71,8 @@ def show(desk: Desk) -> None:
         )  # fmt: skip
     with ui.column().classes("card"):
         heading("The latest failed requests")
-        code = ui.select({"": "All statuses"}, value="").classes("choice")
-        code.props('dense outlined options-dense aria-label="Status"')
+        code = ui.select({"": "All statuses"}, value="", label="Status").classes("choice")
+        code.props("dense outlined options-dense")
         requests = transactions()
 
     async def refresh() -> None:

@@ -59,7 +59,6 @@ def frame(request: Request, path: str, links: dict[str, str], title: str = "") -
     ui.add_body_html(f"<script>{_KEYS}</script>")
     ui.colors(primary="#0b5cab")  # of the light theme; the style has the dark one's
     ui.dark_mode(_THEMES.get(request.cookies.get("theme", "")))
-    ui.link("To the content", "#content").classes("skip")
     with ui.left_drawer(bordered=True).classes("drawer").props('width=230 breakpoint=900 role="navigation"') as drawer:
         for number, other in enumerate(VIEWS, 1):
             with ui.link(target=f"{other.path}?minutes={minutes}").props(f"data-key={number}") as entry:
@@ -87,7 +86,9 @@ def frame(request: Request, path: str, links: dict[str, str], title: str = "") -
         ui.button(icon="contrast", on_click=lambda: ui.run_javascript("switchTheme()")).props(
             'flat dense color=white aria-label="Light or dark (t)"'
         ).classes("theme")
-    with ui.column().classes("content").props("id=content role=main"):
+    content = ui.column().classes("content")
+    ui.skip_link("To the content", target=content)
+    with content:
         ui.html(f"<h1>{title or view.title}</h1>", sanitize=False)
         yield
 
@@ -117,6 +118,6 @@ def _range(request: Request, minutes: int) -> None:
     def change(chosen: int) -> None:
         ui.navigate.to(str(request.url.include_query_params(minutes=chosen).replace(scheme="", netloc="")))
 
-    ui.select(RANGES, value=minutes, on_change=lambda event: change(event.value)).props(
-        'dense dark outlined options-dense aria-label="Time range"'
+    ui.select(RANGES, value=minutes, label="Time range", on_change=lambda event: change(event.value)).props(
+        "dense dark outlined options-dense"
     ).classes("range")

@@ -76,9 +76,9 @@ def show(desk: Desk, query: str) -> None:
         with ui.row().classes("items-center full-width"):
             ready = ui.select(list(QUERIES), label="Ready-made queries").props("outlined dense options-dense")
             ready.classes("col")
-            ui.button("Run", icon="play_arrow", on_click=run).props("unelevated no-caps")
+            ui.button("Run", icon="play_arrow", on_click=run, color=None).props("unelevated no-caps").classes("main")
         box = ui.codemirror(query or next(iter(QUERIES.values())), language="SQLite", line_wrapping=True)
-        box.classes("editor").props('aria-label="SQL"').on(
+        box.classes("editor").on(
             "keydown.capture",  # before the editor, which would begin a new line
             run,
             js_handler="(e) => { if ((e.ctrlKey || e.metaKey) && e.key === 'Enter') { e.stopPropagation(); emit() } }",
@@ -103,6 +103,7 @@ def show(desk: Desk, query: str) -> None:
 
     async def start() -> None:
         dress(await ui.run_javascript("Quasar.Dark.isActive"))
+        ui.run_javascript("document.querySelector('.cm-content').setAttribute('aria-label', 'SQL')")
         if query:
             await run()
 

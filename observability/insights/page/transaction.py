@@ -15,7 +15,7 @@ from observability.insights.transactions import transaction
 
 _FACTS = {
     "ml.model.name": "Model", "ml.model.version": "Model version", "ml.rows": "Rows", "homeport.dialect": "Dialect",
-    "homeport.key": "Key",
+    "homeport.key": "Key", "homeport.request": "Request id",
 }  # fmt: skip
 
 
