@@ -49,6 +49,10 @@ def over_time(
     known = [value for points in lines.values() for _, value in points if value is not None]
     if stacked:
         lines = _aligned(lines)
+    times = {time for points in lines.values() for time, _ in points}
+    if kind == "bar" and len(times) == 1:  # of a single one ECharts makes a bar as wide as the axis
+        before = times.pop() - timedelta(minutes=minutes / 60)
+        lines = {name: [(before, None), *points] for name, points in lines.items()}
     series = [
         {
             "name": name,
