@@ -19,6 +19,7 @@ from playwright.sync_api import Page, expect
 from observability.insights.page.frame import VIEWS
 from observability.insights.page.logs import QUERIES
 from tests.browser import NARROW, WIDE, chromium, visit
+from tests.conftest import ROOT
 from tests.observability.insights.conftest import (
     NOW,
     Running,
@@ -422,6 +423,13 @@ def test_ready_made_queries_run(page, running):
         expect(page.locator(".content")).to_contain_text(f"{len(expected['rows'])} row")
 
 
+def test_queries_of_the_guide_run(running):
+    queries = re.findall(r"```sql\n(.*?)```", (ROOT / "docs" / "insights.md").read_text(), re.DOTALL)
+    assert len(queries) >= 3
+    for query in queries:
+        assert running.rows(query), query
+
+
 @pytest.mark.e2e
 def test_an_answer_is_a_table_a_chart_and_a_file(page, running):
     query = (
@@ -470,6 +478,30 @@ def test_links_lead_to_the_other_services_and_focus_can_go_everywhere(page):
     page.keyboard.press("Escape")
     page.keyboard.press("Tab")
     assert not page.evaluate("!!document.activeElement.closest('.cm-editor')"), "the editor is no trap"
+
+
+@pytest.mark.e2e
+def test_the_list_of_views_opens_on_a_narrow_screen(browser, running):
+    with visit(browser, running.url, size=NARROW) as page:
+        page.goto("/")
+        entry = page.get_by_role("link", name="Failures", exact=False)
+        expect(entry).not_to_be_in_viewport()
+        page.get_by_role("button", name="Views").click()
+        expect(entry).to_be_in_viewport()
+        entry.click()
+        expect(page.get_by_role("heading", level=1)).to_have_text("Failures")
+        expect(entry).not_to_be_in_viewport()
+
+
+@pytest.mark.e2e
+def test_the_keyboard_reaches_the_content_first(page):
+    page.goto("/performance")
+    expect(page.get_by_role("link", name="POST /score")).to_be_visible()
+    page.keyboard.press("Tab")
+    expect(page.get_by_role("link", name="To the content")).to_be_focused()
+    page.keyboard.press("Enter")
+    page.keyboard.press("Tab")
+    assert page.evaluate("!!document.activeElement.closest('.content')")
 
 
 @pytest.mark.e2e
