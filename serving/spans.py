@@ -24,7 +24,7 @@ from serving.keys import KeyName
 KEPT = 20_000  # between two sendings; past it the newest are lost, and counted
 _NOBODY = 0, 0, False
 _SCOPE = InstrumentationScope("homeport.serving")
-_Kept = tuple[int, float, SpanContext, int, str, str, int, str, KeyName | None, str, str, int, float]
+_Kept = tuple[int, float, SpanContext, int, str, str, int, str, KeyName | None, str, str, int, float, bytes]
 
 
 class Spans:
@@ -57,7 +57,7 @@ class Spans:
         self._kept.append(
             (
                 time_ns(), seconds, context, parent, request.method, request.path, answer.status,
-                mounted.dialect.name, key, mounted.model, mounted.version, answer.rows, rate,
+                mounted.dialect.name, key, mounted.model, mounted.version, answer.rows, rate, request.id,
             )
         )  # fmt: skip
         return context
@@ -68,7 +68,7 @@ class Spans:
 
 
 def _span(kept: _Kept, resource: Resource) -> ReadableSpan:
-    end, seconds, context, parent, method, path, status, dialect, key, model, version, rows, rate = kept
+    end, seconds, context, parent, method, path, status, dialect, key, model, version, rows, rate, request_id = kept
     attributes: dict[str, str | int | float] = {
         "http.request.method": method,
         "http.route": path,
@@ -81,6 +81,7 @@ def _span(kept: _Kept, resource: Resource) -> ReadableSpan:
         "ml.model.name": model,
         "ml.model.version": version,
         "ml.rows": rows,
+        "homeport.request": request_id.decode("latin-1"),  # what the client was told; the trace may be the caller's
     }
     if status >= 500:
         attributes["error.type"] = str(status)

@@ -52,9 +52,9 @@ def add_pages(parts: Parts, settings: Settings) -> None:
 
     @ui.page("/search")
     def search_page(request: Request, text: str = "") -> None:
-        with frame(request, "/search", links):
+        with frame(request, "/search", links, "Transaction" if search.is_operation(text) else ""):
             if search.is_operation(text):
-                transaction.show(desk(request), text.lower())
+                transaction.show(desk(request), text)
             else:
                 search.show(desk(request), text)
 

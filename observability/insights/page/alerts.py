@@ -6,7 +6,7 @@ import json
 
 from nicegui import ui
 
-from observability.insights.alerts import FIRED, RESOLVED, described
+from observability.insights.alerts import FIRED, RESOLVED, AlertState, described
 from observability.insights.page.desk import Desk, moment, number, table
 from observability.insights.page.frame import empty, heading
 
@@ -19,7 +19,7 @@ _SEVERITIES = ("0 critical", "1 error", "2 warning", "3 informational", "4 verbo
 
 def show(desk: Desk) -> None:
     """Fill the page."""
-    alarms = ui.column().classes("full-width")
+    alarms = Alarms(desk)
     with ui.column().classes("card"):
         heading("Rules")
         rules = table(
@@ -28,8 +28,9 @@ def show(desk: Desk) -> None:
             numbers=("minutes",), key="rule",
         )  # fmt: skip
         ui.label(
-            f"They come from {desk.settings.alerts or 'the default file'}; HOMEPORT_INSIGHTS_ALERTS names another."
-        )
+            f"From {desk.settings.alerts or 'observability/insights/alerts.toml'}; HOMEPORT_INSIGHTS_ALERTS names "
+            "another file."
+        ).classes("quiet")
     with ui.column().classes("card"):
         heading("What happened")
         events = table({"time": "Time (UTC)", "rule": "Rule", "what": "What", "value": "Value"})
@@ -38,7 +39,7 @@ def show(desk: Desk) -> None:
         empty("No rule began or ceased to fire in this time.", "With HOMEPORT_INSIGHTS_WEBHOOK each alert is posted.")
 
     async def refresh() -> None:
-        show_firing(desk, alarms)
+        alarms.refresh()
         states = desk.parts.alerts.states()
         rules.rows = [
             {
@@ -64,16 +65,36 @@ def show(desk: Desk) -> None:
     desk.keep(refresh)
 
 
-def show_firing(desk: Desk, place: ui.column) -> None:
-    """Put those that fire into a column, the most severe first."""
-    firing = sorted((state for state in desk.parts.alerts.states() if state.firing), key=lambda one: one.rule.severity)
-    place.clear()
-    with place:
-        for state in firing:
-            rule = state.rule
-            since = moment(state.since)[:-4] if state.since else ""
-            with ui.row().classes("alert items-center").props("role=alert"):
-                ui.icon("notifications_active", size="1.3rem").classes("bad")
-                ui.link(rule.name, "/alerts").classes("text-weight-medium")
-                limit = number(rule.threshold, rule.unit)
-                ui.label(f"{number(state.value, rule.unit)}, the limit is {limit}, since {since} UTC")
+class Alarms:
+    """The rules that fire, above a view, the most severe first.
+
+    What is said is written anew only when it changes, since screen readers tell each change.
+    """
+
+    def __init__(self, desk: Desk) -> None:
+        self._desk = desk
+        self._place = ui.column().classes("full-width")
+        self._place.visible = False
+        self._said: list[tuple[str, str]] = []
+
+    def refresh(self) -> None:
+        """Show those that fire now."""
+        states = sorted(self._desk.parts.alerts.states(), key=lambda state: state.rule.severity)
+        saying = [(state.rule.name, _words(state)) for state in states if state.firing]
+        if saying == self._said:
+            return
+        self._said = saying
+        self._place.visible = bool(saying)
+        self._place.clear()
+        with self._place:
+            for name, words in saying:
+                with ui.row().classes("alert items-center").props("role=alert"):
+                    ui.icon("notifications_active", size="1.3rem").classes("bad")
+                    ui.link(name, "/alerts").classes("text-weight-medium")
+                    ui.label(words)
+
+
+def _words(state: AlertState) -> str:
+    rule = state.rule
+    since = f", since {moment(state.since)[:-4]} UTC" if state.since else ""
+    return f"{number(state.value, rule.unit)}, the limit is {number(rule.threshold, rule.unit)}{since}"

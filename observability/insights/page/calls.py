@@ -10,9 +10,11 @@ from observability.insights.page.charts import GREEN, PALETTE, RED, draw, redraw
 from observability.insights.page.desk import Desk, Record, number, table
 from observability.insights.page.frame import empty, heading
 
+# A test that has the name of a service is drawn to its role, `homeport.serving` for `serving`.
 _CALLS = """
 WITH metric AS (
-    SELECT 'key ' || coalesce(customDimensions ->> '$."homeport.key"', 'none') AS caller, cloud_RoleName AS callee,
+    SELECT CASE coalesce(customDimensions ->> '$."homeport.key"', 'none') WHEN 'none' THEN 'callers without a key'
+            ELSE 'key ' || (customDimensions ->> '$."homeport.key"') END AS caller, cloud_RoleName AS callee,
         sum(valueCount) AS items, 1000 * sum(valueSum) AS ms,
         sum(CASE WHEN TRY_CAST(customDimensions ->> '$."http.response.status_code"' AS INTEGER) >= 400
             THEN valueCount ELSE 0 END) AS failed
@@ -35,8 +37,9 @@ scored AS (
         sum(valueSum) AS items, NULL AS ms, 0 AS failed
     FROM customMetrics WHERE name = 'ml.prediction.rows' AND timestamp >= $start GROUP BY ALL),
 tested AS (
-    SELECT 'availability tests' AS caller, name AS callee, count(*) AS items, sum(duration) AS ms,
-        count(*) FILTER (NOT success) AS failed
+    SELECT 'availability tests' AS caller, coalesce(
+            (SELECT any_value(callee) FROM metric WHERE split_part(callee, '.', -1) = availabilityResults.name), name
+        ) AS callee, count(*) AS items, sum(duration) AS ms, count(*) FILTER (NOT success) AS failed
     FROM availabilityResults WHERE timestamp >= $start GROUP BY ALL)
 SELECT 'requests' AS unit, * FROM metric UNION ALL SELECT 'calls', * FROM linked
 UNION ALL SELECT 'requests', * FROM entered UNION ALL SELECT 'rows', * FROM scored
@@ -50,8 +53,8 @@ def show(desk: Desk) -> None:
     with nothing:
         empty("Nobody called anybody in this time.", "Choose a longer time above, or send the endpoint a row:",
               "homeport score rows.json")  # fmt: skip
-    with ui.element("div").classes("card map") as card:
-        chart = draw(high=True).props('aria-label="Who calls whom"')
+    with ui.element("div").classes("card map").props('tabindex=0 role=region aria-label="Map"') as card:
+        chart = draw("Who calls whom; the table below says the same", high=True)
     with ui.column().classes("card"):
         heading("Calls")
         calls = table(
@@ -85,13 +88,13 @@ def graph(calls: list[Record]) -> dict[str, Any]:
     }
     return {
         "animation": False,
-        "aria": {"enabled": True},
         "tooltip": {"className": "chart-tip", "confine": True},
         "series": [
             {
                 "type": "graph",
                 "layout": "none",
                 "roam": False,
+                "preserveAspect": True,
                 "left": 90, "right": 90, "top": 50, "bottom": 50,
                 "symbolSize": 46,
                 "edgeSymbol": ["none", "arrow"],
@@ -118,7 +121,7 @@ def _edge(row: Record) -> dict[str, Any]:
         "source": row["caller"],
         "target": row["callee"],
         "value": row["items"],
-        "label": {"show": True, "formatter": " · ".join(facts), "fontSize": 11},
+        "label": {"show": True, "formatter": " · ".join(facts), "fontSize": 12, "distance": 10},
         "lineStyle": {"color": RED if bad else GREEN, "width": 2, "opacity": 0.8},
     }
 

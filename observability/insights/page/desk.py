@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Collection
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any, TypeVar
@@ -16,6 +16,13 @@ from observability.insights.settings import Settings
 
 _LINK = """<q-td :props="props">
 <a v-if="props.row.href" :href="props.row.href">{{ props.value }}</a><span v-else>{{ props.value }}</span></q-td>"""
+_NONE = '<span class="quiet">None in this time.</span>'
+_NUMBER = (
+    "value => typeof value != 'number' ? value ?? '–' : "
+    "value.toLocaleString('en', {maximumFractionDigits: Math.abs(value) < 1 ? 4 : 2})"
+)
+_LONG = {"message", "summary"}  # fields whose text wraps
+_LESS = {"role", "instance", "operation_Id"}  # fields that narrow screens do without
 _Result = TypeVar("_Result")
 Record = dict[str, Any]
 
@@ -79,7 +86,7 @@ def href(row: Record) -> str | None:
 
 
 def table(
-    columns: dict[str, str], *, numbers: tuple[str, ...] = (), key: str = "id", link: str = "", pages: bool = False
+    columns: dict[str, str], *, numbers: Collection[str] = (), key: str = "id", link: str = "", pages: bool = False
 ) -> ui.table:
     """A table with `columns` by field and title; `numbers` are on the right.
 
@@ -93,12 +100,9 @@ def table(
                 "field": field,
                 "sortable": True,
                 "align": "right" if field in numbers else "left",
-                **(
-                    {":format": "value => value == null ? '–' : value.toLocaleString('en', {maximumFractionDigits: 2})"}
-                    if field in numbers
-                    else {}
-                ),
-                **({"classes": "wide"} if field in {"message", "summary"} else {}),
+                "classes": "wide" if field in _LONG else "less" if field in _LESS else "",
+                "headerClasses": "less" if field in _LESS else "",
+                **({":format": _NUMBER} if field in numbers else {}),
             }
             for field, title in columns.items()
         ],
@@ -108,4 +112,5 @@ def table(
     )
     if link:
         made.add_slot(f"body-cell-{link}", _LINK)
-    return made.classes("table").props('flat dense no-data-label="None in this time"')
+    made.add_slot("no-data", _NONE)
+    return made.classes("table").props("flat dense")

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Iterable
 from datetime import datetime
+from itertools import cycle
 from typing import Any
 
 from nicegui import ui
 
-from observability.insights.page.charts import Points, draw, over_time, redraw
+from observability.insights.page.charts import GREEN, PALETTE, RED, Points, draw, over_time, redraw
 from observability.insights.page.desk import Desk, href, moment, table
 from observability.insights.page.frame import empty, heading
 from observability.insights.page.performance import fill, transactions
@@ -35,7 +37,7 @@ FROM exceptions WHERE timestamp >= $start GROUP BY type, role ORDER BY items DES
 """
 _REQUESTS = """
 SELECT timestamp, operation_Id, resultCode, duration, customDimensions ->> '$."ml.model.version"' AS version,
-    customDimensions ->> '$."ml.rows"' AS rows
+    TRY_CAST(customDimensions ->> '$."ml.rows"' AS BIGINT) AS rows
 FROM requests WHERE timestamp >= $start AND NOT success AND ($code = '' OR resultCode = $code)
 ORDER BY timestamp DESC LIMIT 100
 """
@@ -54,7 +56,7 @@ def show(desk: Desk) -> None:
         empty("No request failed in this time.", "Every failed request is counted and kept, 4xx and 5xx.")
     with ui.column().classes("card"):
         heading("Failed requests by status")
-        chart = draw().props('aria-label="Failed requests by status over time"')
+        chart = draw("Failed requests by status over time")
     with ui.column().classes("card"):
         heading("By status and operation")
         counts = table(
@@ -69,7 +71,8 @@ def show(desk: Desk) -> None:
         )  # fmt: skip
     with ui.column().classes("card"):
         heading("The latest failed requests")
-        code = ui.select({"": "All statuses"}, value="").props("dense outlined").classes("range")
+        code = ui.select({"": "All statuses"}, value="", label="Status").classes("choice")
+        code.props("dense outlined options-dense")
         requests = transactions()
 
     async def refresh() -> None:
@@ -79,7 +82,10 @@ def show(desk: Desk) -> None:
             series[row["code"] or "none"][row["bin"]] += row["items"]
             totals[row["code"], row["name"], row["role"]] += row["items"]
         lines: dict[str, Points] = {name: sorted(values.items()) for name, values in sorted(series.items())}
-        redraw(chart, over_time(lines, desk.minutes, "", kind="bar", stacked=True))
+        options = over_time(
+            lines, desk.minutes, "requests", kind="bar", stacked=True, colours=_colours(lines), legend=True
+        )
+        redraw(chart, options)
         counts.rows = [
             {"id": str(kind), "code": kind[0], "meaning": _MEANING.get(kind[0], ""), "name": kind[1], "role": kind[2],
              "items": items}
@@ -95,3 +101,9 @@ def show(desk: Desk) -> None:
 
     code.on_value_change(refresh)
     desk.keep(refresh)
+
+
+def _colours(codes: Iterable[str]) -> list[str]:
+    """Red for what the service is to blame for; nothing here is green."""
+    others = cycle(colour for colour in PALETTE if colour not in {GREEN, RED})
+    return [RED if code.startswith("5") else next(others) for code in codes]

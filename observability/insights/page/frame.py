@@ -22,29 +22,30 @@ _THEMES = {"dark": True, "light": False}
 
 
 class View(NamedTuple):
-    """An entry of the list of views."""
+    """An entry of the list of views; one that is not `ranged` shows a time of its own."""
 
     path: str
     title: str
     icon: str
+    ranged: bool = True
 
 
 VIEWS = (
     View("/", "Overview", "dashboard"),
-    View("/live", "Live metrics", "monitor_heart"),
+    View("/live", "Live metrics", "monitor_heart", ranged=False),
     View("/performance", "Performance", "speed"),
     View("/failures", "Failures", "error_outline"),
     View("/search", "Transaction search", "manage_search"),
     View("/map", "Application map", "hub"),
     View("/model", "Model", "insights"),
-    View("/logs", "Logs", "terminal"),
+    View("/logs", "Logs", "terminal", ranged=False),
     View("/alerts", "Alerts", "notifications"),
 )
 
 
 def minutes_of(request: Request) -> int:
-    """The time range in the address: one of RANGES, an hour if it is none."""
-    asked = request.query_params.get("minutes", "")
+    """The time range in the address, or the one chosen last: one of RANGES, an hour if it is none."""
+    asked = request.query_params.get("minutes") or request.cookies.get("minutes", "")
     return int(asked) if asked.isdecimal() and int(asked) in RANGES else 60
 
 
@@ -56,9 +57,8 @@ def frame(request: Request, path: str, links: dict[str, str], title: str = "") -
     ui.page_title(f"{title or view.title} · Homeport insights")
     ui.add_css(_STYLE)
     ui.add_body_html(f"<script>{_KEYS}</script>")
-    ui.colors(primary="#0b5cab")
+    ui.colors(primary="#0b5cab")  # of the light theme; the style has the dark one's
     ui.dark_mode(_THEMES.get(request.cookies.get("theme", "")))
-    ui.link("To the content", "#content").classes("skip")
     with ui.left_drawer(bordered=True).classes("drawer").props('width=230 breakpoint=900 role="navigation"') as drawer:
         for number, other in enumerate(VIEWS, 1):
             with ui.link(target=f"{other.path}?minutes={minutes}").props(f"data-key={number}") as entry:
@@ -77,15 +77,18 @@ def frame(request: Request, path: str, links: dict[str, str], title: str = "") -
         ui.button(icon="menu", on_click=drawer.toggle).props('flat dense color=white aria-label="Views"')
         ui.link("Homeport insights", "/").classes("name")
         ui.space()
-        search = ui.input(placeholder="Request id or text").props(
+        search = ui.input(placeholder="Request id or text  ( / )").props(
             'dense dark outlined clearable aria-label="Search (/)"'
         )
         search.classes("search").on("keydown.enter", lambda: search_for(search.value))
-        _range(request, minutes)
+        if view.ranged and not title:
+            _range(request, minutes)
         ui.button(icon="contrast", on_click=lambda: ui.run_javascript("switchTheme()")).props(
             'flat dense color=white aria-label="Light or dark (t)"'
         ).classes("theme")
-    with ui.column().classes("content").props("id=content role=main"):
+    content = ui.column().classes("content")
+    ui.skip_link("To the content", target=content)
+    with content:
         ui.html(f"<h1>{title or view.title}</h1>", sanitize=False)
         yield
 
@@ -115,6 +118,6 @@ def _range(request: Request, minutes: int) -> None:
     def change(chosen: int) -> None:
         ui.navigate.to(str(request.url.include_query_params(minutes=chosen).replace(scheme="", netloc="")))
 
-    ui.select(RANGES, value=minutes, on_change=lambda event: change(event.value)).props(
-        'dense dark outlined options-dense aria-label="Time range"'
+    ui.select(RANGES, value=minutes, label="Time range", on_change=lambda event: change(event.value)).props(
+        "dense dark outlined options-dense"
     ).classes("range")

@@ -1,8 +1,14 @@
-// What the page does by itself: keys for its views, and the theme, which a cookie remembers.
+// What the page does by itself: keys for its views; the theme and the time range, which cookies remember.
+function remember(name, value) {
+  document.cookie = `${name}=${value}; path=/; max-age=31536000; SameSite=Strict`;
+}
 function switchTheme() {
   Quasar.Dark.toggle();
-  document.cookie = `theme=${Quasar.Dark.isActive ? "dark" : "light"}; path=/; max-age=31536000; SameSite=Strict`;
+  remember("theme", Quasar.Dark.isActive ? "dark" : "light");
+  emitEvent("theme", Quasar.Dark.isActive);
 }
+const minutes = new URLSearchParams(location.search).get("minutes");
+if (/^\d+$/.test(minutes)) remember("minutes", minutes);
 document.addEventListener("keydown", (event) => {
   const typing = event.target.closest("input, textarea, select, [contenteditable=true], [role=listbox]");
   if (typing || event.ctrlKey || event.metaKey || event.altKey) return;

@@ -60,29 +60,33 @@ def show(desk: Desk, query: str) -> None:
     """Fill the page; `query` is what the box holds at first."""
 
     async def run() -> None:
-        result.clear()
         most = desk.settings.max_query_rows
-        with result:
-            try:
-                answer = await desk.ask(lambda cursor: sql.run(cursor, box.value, most))
-            except (QueryRefused, Busy) as error:
-                ui.label(str(error)).classes("bad verbatim")
-                return
-            _show_answer(answer)
+        try:
+            answer: sql.Answer | str = await desk.ask(lambda cursor: sql.run(cursor, box.value, most))
+        except (QueryRefused, Busy) as error:
+            answer = str(error)
+        result.clear()
+        with result, ui.column().classes("card"):
+            if isinstance(answer, str):
+                ui.label(answer).classes("bad verbatim").props("role=alert")
+            else:
+                _show_answer(answer)
 
     with ui.column().classes("card"):
         with ui.row().classes("items-center full-width"):
             ready = ui.select(list(QUERIES), label="Ready-made queries").props("outlined dense options-dense")
             ready.classes("col")
-            ui.button("Run", icon="play_arrow", on_click=run).props("unelevated no-caps")
+            ui.button("Run", icon="play_arrow", on_click=run, color=None).props("unelevated no-caps").classes("main")
         box = ui.codemirror(query or next(iter(QUERIES.values())), language="SQLite", line_wrapping=True)
-        box.classes("editor").props('aria-label="SQL"').on(
-            "keydown",
+        box.classes("editor").on(
+            "keydown.capture",  # before the editor, which would begin a new line
             run,
-            js_handler="(e) => { if (e.ctrlKey && e.key === 'Enter') { e.preventDefault(); emit() } }",
+            js_handler="(e) => { if ((e.ctrlKey || e.metaKey) && e.key === 'Enter') { e.stopPropagation(); emit() } }",
         )
-        ui.label(f"DuckDB's SQL over {', '.join(TABLES)}. Ctrl+Enter runs it.").classes("quiet")
-    result = ui.column().classes("card")
+        ui.label(f"DuckDB's SQL over {', '.join(TABLES)}. Ctrl+Enter runs it; Esc and Tab leave the box.").classes(
+            "quiet"
+        )
+    result = ui.column().classes("full-width")
     with result:
         empty("Nothing was asked yet.", "Write a query or choose a ready-made one, and run it.")
 
@@ -92,8 +96,14 @@ def show(desk: Desk, query: str) -> None:
 
     ready.on_value_change(choose)
 
+    def dress(dark: bool) -> None:
+        box.theme = "githubDark" if dark else "githubLight"
+
+    ui.on("theme", lambda event: dress(event.args))
+
     async def start() -> None:
-        box.theme = "githubDark" if await ui.run_javascript("Quasar.Dark.isActive") else "githubLight"
+        dress(await ui.run_javascript("Quasar.Dark.isActive"))
+        ui.run_javascript("document.querySelector('.cm-content').setAttribute('aria-label', 'SQL')")
         if query:
             await run()
 
@@ -103,8 +113,7 @@ def show(desk: Desk, query: str) -> None:
 def _show_answer(answer: sql.Answer) -> None:
     names = [column["name"] for column in answer.columns]
     with ui.row().classes("items-center full-width"):
-        more = f", more than {len(answer.rows):,} there" if answer.truncated else ""
-        ui.label(f"{len(answer.rows):,} rows{more} · {answer.elapsed_ms:,.0f} ms").classes("quiet")
+        ui.label(_size(answer)).classes("quiet")
         ui.space()
         ui.button("CSV", icon="download", on_click=lambda: ui.download(_csv(names, answer.rows), "result.csv")).props(
             "flat dense no-caps"
@@ -116,7 +125,10 @@ def _show_answer(answer: sql.Answer) -> None:
     with ui.tab_panels(tabs, value=as_table).classes("full-width").style("background: transparent"):
         with ui.tab_panel(as_table).classes("q-pa-none"):
             operation = str(names.index("operation_Id")) if "operation_Id" in names else ""
-            shown = table({str(place): name for place, name in enumerate(names)}, link=operation, pages=True)
+            kinds = [_kind(column) for column in zip(*answer.rows, strict=True)]
+            numbers = [str(place) for place, kind in enumerate(kinds) if kind == "number"]
+            columns = {str(place): name for place, name in enumerate(names)}
+            shown = table(columns, numbers=numbers, link=operation, pages=True)
             shown.rows = [
                 {"id": number, **{str(place): _cell(value) for place, value in enumerate(row)}}
                 for number, row in enumerate(answer.rows[:_SHOWN])
@@ -129,7 +141,14 @@ def _show_answer(answer: sql.Answer) -> None:
                     "This result cannot be drawn.", "A chart takes a column of times or texts, and columns of numbers."
                 )
             else:
-                redraw(draw(high=True), options)
+                redraw(draw("The result as a chart; the table says the same", high=True), options)
+
+
+def _size(answer: sql.Answer) -> str:
+    rows = len(answer.rows)
+    more = f", the first of more: HOMEPORT_INSIGHTS_MAX_QUERY_ROWS is {rows:,}" if answer.truncated else ""
+    part = f", of which the table has the first {_SHOWN:,}" if rows > _SHOWN else ""
+    return f"{rows:,} row{'' if rows == 1 else 's'}{more}{part} · {answer.elapsed_ms:,.0f} ms"
 
 
 def chart_of(answer: sql.Answer) -> dict[str, Any] | None:

@@ -8,11 +8,17 @@ from itertools import pairwise
 
 from nicegui import ui
 
-from observability.insights.page.charts import GREEN, PALETTE, RED, Points, bars, draw, over_time, redraw
+from observability.insights.page.charts import AMBER, GREEN, RED, Points, bars, draw, over_time, redraw
 from observability.insights.page.desk import Desk, Record, table
 from observability.insights.page.frame import empty, heading
 
 MOVED, MOVED_MUCH = 0.1, 0.25  # of the population stability index, as it is usually read
+CHARTS = {
+    "Class balance": "Share of the rows that each class was answered for.",
+    "Confidence": "Mean of the highest probability of each row; of a regression, mean of its answers.",
+    "Rows scored by version": "A dashed line is where another version took over.",
+    "Drift over time": "Population stability index of the features that have moved furthest.",
+}
 _SCORES = "answers of the model"
 _STEPS = """
 SELECT time_bucket(to_minutes($bin), timestamp) AS bin, name, customDimensions ->> '$."ml.model.version"' AS version,
@@ -48,19 +54,19 @@ def show(desk: Desk) -> None:
         empty("The model scored nothing in this time.", "Choose a longer time above, or send it a row:",
               "homeport score rows.json")  # fmt: skip
     charts = {}
-    titles = ("Class balance", "Confidence", "Rows scored by version", "Drift over time")
     with ui.element("div").classes("grid"):
-        for title in titles:
+        for title, what in CHARTS.items():
             with ui.column().classes("card"):
                 heading(title)
-                charts[title] = draw().props(f'aria-label="{title}"')
+                ui.label(what).classes("quiet")
+                charts[title] = draw(title)
     with ui.column().classes("card"):
         heading("Drift by feature, the latest")
         ui.label(
             f"Population stability index against training: below {MOVED:g} hardly any, from {MOVED_MUCH:g} a lot."
         ).classes("quiet")
         unknown = ui.label("Not known yet: it is told once some hundred rows were scored.").classes("quiet")
-        drift = draw().props('aria-label="Drift by feature"')
+        drift = draw("Drift by feature")
     with ui.column().classes("card"):
         heading("Features")
         features = table(
@@ -72,17 +78,19 @@ def show(desk: Desk) -> None:
         steps = await desk.select(_STEPS, bin=desk.bin)
         moved = await desk.select(_DRIFT, bin=desk.bin)
         loaded = await desk.select(_LOADED)
-        marks = {
-            f"version {after['version']}": after["first"]
+        marks = [
+            (f"version {after['version']}", after["first"])
             for before, after in pairwise(loaded)
             if after["version"] != before["version"] and after["first"] >= desk.start
-        }
+        ]
         for title, options in {
             "Class balance": over_time(
                 _shares(steps), desk.minutes, "%", kind="bar", stacked=True, most=100, marks=marks
             ),
             "Confidence": over_time(_confidence(steps), desk.minutes, "", marks=marks),
-            "Rows scored by version": over_time(_rows(steps), desk.minutes, "", kind="bar", stacked=True, marks=marks),
+            "Rows scored by version": over_time(
+                _rows(steps), desk.minutes, "rows", kind="bar", stacked=True, marks=marks, legend=True
+            ),
             "Drift over time": over_time(_most_moved(moved), desk.minutes, "", marks=marks),
         }.items():
             redraw(charts[title], options)
@@ -90,8 +98,9 @@ def show(desk: Desk) -> None:
         unknown.visible = not latest
         drift.visible = bool(latest)
         drift.style(f"height: {4 + 1.5 * len(latest):g}rem")
-        colours = [GREEN if psi < MOVED else PALETTE[1] if psi < MOVED_MUCH else RED for psi in latest.values()]
-        redraw(drift, bars({name: round(psi, 4) for name, psi in latest.items()}, "PSI", colours=colours, flat=True))
+        colours = [GREEN if psi < MOVED else AMBER if psi < MOVED_MUCH else RED for psi in latest.values()]
+        known = {name: round(psi, 4) for name, psi in latest.items()}
+        redraw(drift, bars(known, "PSI", colours=colours, flat=True, limits=(MOVED, MOVED_MUCH)))
         counts = {row["feature"]: row for row in await desk.select(_FEATURES)}
         features.rows = [
             {"feature": name, "psi": latest.get(name), "missing": _share(counts, name, "missing"),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from nicegui import ui
 
 from observability.insights.overview import overview
-from observability.insights.page.alerts import show_firing
+from observability.insights.page.alerts import Alarms
 from observability.insights.page.charts import GREEN, RED, draw, over_time, redraw
 from observability.insights.page.desk import Desk, number
 from observability.insights.page.frame import empty, heading
@@ -15,7 +15,7 @@ CHARTS = ("Failed requests", "Server response time", "Server requests", "Availab
 
 def show(desk: Desk) -> None:
     """Fill the page."""
-    alarms = ui.column().classes("full-width")
+    alarms = Alarms(desk)
     nothing = ui.column().classes("full-width")
     with nothing:
         empty(
@@ -29,16 +29,17 @@ def show(desk: Desk) -> None:
             with ui.column().classes("card"):
                 heading(title)
                 figures[title] = ui.label("–").classes("figure").mark(title)
-                charts[title] = draw().props(f'aria-label="{title} over time"')
+                charts[title] = draw(f"{title} over time")
 
     async def refresh() -> None:
-        show_firing(desk, alarms)
+        alarms.refresh()
         found = await desk.ask(lambda cursor: overview(cursor, desk.minutes))
         nothing.visible = not found["requests"]
-        share = 100 * found["failures"] / found["requests"] if found["requests"] else None
-        figures["Failed requests"].text = number(found["failures"]) + (f" · {number(share)} %" if share else "")
+        some = found["requests"] or None  # of no requests none fail, which is no news
+        share = f" · {number(100 * found['failures'] / some, '%')}" if some and found["failures"] else ""
+        figures["Failed requests"].text = number(some and found["failures"]) + share
         figures["Server response time"].text = number(found["mean"], "ms on average")
-        figures["Server requests"].text = number(found["requests"])
+        figures["Server requests"].text = number(some)
         figures["Availability"].text = number(found["availability"], "%")
         if found["availability"] is None:
             figures["Availability"].text = "no test"
@@ -49,11 +50,14 @@ def show(desk: Desk) -> None:
         available = [(step["timestamp"], step["availability"]) for step in found["availabilitySeries"]]
         redraw(
             charts["Failed requests"],
-            over_time({"Failed": lines["failures"]}, desk.minutes, "", kind="bar", colours=[RED]),
+            over_time({"Failed": lines["failures"]}, desk.minutes, "requests", kind="bar", colours=[RED]),
         )
         durations = {"Average": lines["mean"], "95th percentile": lines["p95"]}
         redraw(charts["Server response time"], over_time(durations, desk.minutes, "ms"))
-        redraw(charts["Server requests"], over_time({"Requests": lines["requests"]}, desk.minutes, "", kind="bar"))
+        redraw(
+            charts["Server requests"],
+            over_time({"Received": lines["requests"]}, desk.minutes, "requests", kind="bar"),
+        )
         redraw(
             charts["Availability"],
             over_time({"Available": available}, desk.minutes, "%", colours=[GREEN], most=100),

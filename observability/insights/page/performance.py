@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from math import exp
 from urllib.parse import urlencode
 
 from nicegui import ui
 
 from observability.insights.page.charts import bars, draw, redraw
-from observability.insights.page.desk import Desk, Record, href, moment, number, table
+from observability.insights.page.desk import Desk, Record, href, moment, table
 from observability.insights.page.frame import empty, heading
 
 _STEPS = 50  # of a duration, for each factor e: percentiles are exact to one part in a hundred
@@ -43,14 +42,16 @@ FROM counted LEFT JOIN percentile ON counted.name = percentile.name
     AND counted.role IS NOT DISTINCT FROM percentile.role
 ORDER BY items DESC LIMIT 500
 """  # noqa: S608 (our own numbers)
-_DURATIONS = """
-SELECT CAST(floor(ln(greatest(duration, 0.001)) * 3) AS INTEGER) AS step, CAST(sum(itemCount) AS BIGINT) AS items
+_BARS = 5  # for each factor 10, so that bounds are round: 1, 1.6, 2.5, 4, 6.3, 10
+_DURATIONS = f"""
+SELECT CAST(floor(log10(greatest(duration, 0.001)) * {_BARS}) AS INTEGER) AS step,
+    CAST(sum(itemCount) AS BIGINT) AS items
 FROM requests WHERE timestamp >= $start AND name = $name AND cloud_RoleName IS NOT DISTINCT FROM $role
 GROUP BY ALL ORDER BY ALL
-"""
+"""  # noqa: S608 (our own numbers)
 _SLOWEST = """
 SELECT timestamp, operation_Id, resultCode, duration, customDimensions ->> '$."ml.model.version"' AS version,
-    customDimensions ->> '$."ml.rows"' AS rows
+    TRY_CAST(customDimensions ->> '$."ml.rows"' AS BIGINT) AS rows
 FROM requests WHERE timestamp >= $start AND name = $name AND cloud_RoleName IS NOT DISTINCT FROM $role
 ORDER BY duration DESC LIMIT 50
 """
@@ -87,7 +88,7 @@ def show(desk: Desk, name: str, role: str) -> None:
 def _show_operation(desk: Desk, name: str, role: str) -> None:
     with ui.column().classes("card"):
         heading(f"{name}: durations")
-        chart = draw().props('aria-label="Requests by duration"')
+        chart = draw("Requests by duration")
     with ui.column().classes("card"):
         heading(f"{name}: the slowest requests")
         nothing = ui.label(
@@ -99,12 +100,16 @@ def _show_operation(desk: Desk, name: str, role: str) -> None:
         chosen = {"name": name, "role": role or None}
         steps = {row["step"]: row["items"] for row in await desk.select(_DURATIONS, **chosen)}
         known = range(min(steps), max(steps) + 1) if steps else ()
-        shown = {f"{number(exp(step / 3))}–{number(exp((step + 1) / 3))} ms": steps.get(step, 0) for step in known}
-        redraw(chart, bars(shown, "requests"))
+        shown = {f"{_bound(step)}–{_bound(step + 1)}": steps.get(step, 0) for step in known}
+        redraw(chart, bars(shown, "requests", axis="ms"))
         fill(requests, await desk.select(_SLOWEST, **chosen))
         nothing.visible = not steps
 
     desk.keep(refresh)
+
+
+def _bound(step: int) -> str:
+    return f"{float(f'{10 ** (step / _BARS):.2g}'):,g}"
 
 
 def transactions() -> ui.table:
@@ -112,7 +117,7 @@ def transactions() -> ui.table:
     return table(
         {"time": "Time (UTC)", "resultCode": "Result", "duration": "ms", "rows": "Rows", "version": "Model version",
          "operation_Id": "Operation id"},
-        numbers=("duration",), link="time",
+        numbers=("duration", "rows"), link="time",
     )  # fmt: skip
 
 

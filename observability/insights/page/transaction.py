@@ -10,32 +10,49 @@ from nicegui import ui
 
 from observability.insights.page.desk import Desk, Record, moment, number
 from observability.insights.page.frame import empty, heading
-from observability.insights.page.search import SAMPLED
+from observability.insights.page.search import KINDS, SAMPLED, is_operation, query
 from observability.insights.transactions import transaction
 
 _FACTS = {
     "ml.model.name": "Model", "ml.model.version": "Model version", "ml.rows": "Rows", "homeport.dialect": "Dialect",
-    "homeport.key": "Key",
+    "homeport.key": "Key", "homeport.request": "Request id",
 }  # fmt: skip
 
 
 def show(desk: Desk, operation: str) -> None:
     """Fill the page."""
     body = ui.column().classes("full-width")
+    shown = -1
 
-    async def load() -> None:
-        items = await desk.ask(lambda cursor: transaction(cursor, operation))
+    async def refresh() -> None:
+        nonlocal shown
+        found, items = await _find(desk, operation)
+        if len(items) == shown:
+            return
+        shown = len(items)
         body.clear()
         with body:
             if items:
-                _show(operation, items)
+                _show(found, items)
             else:
                 empty(
-                    f"There is nothing of operation {operation}.",
-                    f"{SAMPLED} What was just sent arrives within some seconds: reload the page.",
+                    f"There is nothing of {operation}.",
+                    f"What was just sent arrives within some seconds, and appears by itself. {SAMPLED}",
                 )
 
-    ui.timer(0, load, once=True)
+    desk.keep(refresh, 2.0)
+
+
+async def _find(desk: Desk, text: str) -> tuple[str, list[Record]]:
+    """The transaction of an operation id, or of a request id that only the items of one operation name."""
+    if is_operation(text) and (items := await desk.ask(lambda cursor: transaction(cursor, text))):
+        return text.lower(), items
+    named = await desk.select(query(list(KINDS)), text=text.lower())
+    operations = {row["operation_Id"] for row in named if row["operation_Id"]}
+    if len(operations) != 1:
+        return text, []
+    operation = operations.pop()
+    return operation, await desk.ask(lambda cursor: transaction(cursor, operation))
 
 
 def _show(operation: str, items: list[Record]) -> None:
@@ -52,6 +69,12 @@ def _show(operation: str, items: list[Record]) -> None:
     with ui.column().classes("card"):
         heading("Time line")
         with ui.column().classes("waterfall"):
+            with ui.element("div").classes("step scale"):
+                ui.label("Spans, and lines of the logs")
+                with ui.element("div").classes("ends"):
+                    ui.label("0")
+                    ui.label(number(1000 * span, "ms"))
+                ui.label("Duration").classes("time")
             for item in items:
                 _step(item, start, span)
     with ui.column().classes("card"):
@@ -66,7 +89,9 @@ def _step(item: Record, start: datetime, span: float) -> None:
     duration = item.get("duration")
     failed = item.get("success") is False or item["itemType"] == "exception" or item.get("severityLevel", 0) >= 3
     with ui.element("div").classes("step"):
-        ui.label(_name(item)).classes("what" + (" bad" if failed else "")).tooltip(_name(item))
+        with ui.column().classes("what gap-0"):
+            ui.label(_name(item)).classes("bad" if failed else "")
+            ui.label(item["itemType"]).classes("kind")
         with ui.element("div").classes("track"):
             width = 0.0 if duration is None else 100 * duration / 1000 / span
             mark = ui.element("div").style(f"left: {min(left, 99.5):.2f}%; width: {min(width, 100 - left):.2f}%")
