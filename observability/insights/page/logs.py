@@ -46,6 +46,20 @@ FROM exceptions GROUP BY ALL ORDER BY times DESC""",
     "Availability by test": """\
 SELECT name, count(*) AS tests, 100 * avg(success::INTEGER) AS available, avg(duration) AS ms
 FROM availabilityResults GROUP BY name ORDER BY name""",
+    "Rows and answers of requests (payloads)": """\
+SELECT timestamp, customDimensions ->> '$."ml.payload.inputs"' AS inputs,
+       customDimensions ->> '$."ml.payload.answers"' AS answers, operation_Id
+FROM customEvents WHERE name = 'ml.payload' ORDER BY timestamp DESC LIMIT 100""",
+    "Telemetry that was lost": """\
+SELECT cloud_RoleName AS role, name, customDimensions ->> '$.signal' AS signal,
+       customDimensions ->> '$.destination' AS destination, customDimensions ->> '$.kind' AS kind,
+       sum(valueSum) AS items
+FROM customMetrics WHERE name LIKE 'homeport.telemetry.%' OR name IN ('insights.rejected', 'insights.refused')
+GROUP BY ALL HAVING items > 0 ORDER BY items DESC""",
+    "Trials of trainings": """\
+SELECT timestamp, name, customDimensions ->> '$."ml.model.name"' AS model,
+       (customDimensions ->> '$."ml.trial.score"')::DOUBLE AS score, duration, operation_Id
+FROM dependencies WHERE name LIKE 'trial %' ORDER BY timestamp DESC LIMIT 500""",
     "Metrics that are there": """\
 SELECT name, cloud_RoleName AS role, count(*) AS points, sum(valueSum) AS total, max(timestamp) AS latest
 FROM customMetrics GROUP BY ALL ORDER BY ALL""",

@@ -10,6 +10,11 @@ from observability.insights.page.charts import GREEN, RED, draw, over_time, redr
 from observability.insights.page.desk import Desk, number
 from observability.insights.page.frame import empty, heading
 
+_LOST = """
+SELECT cloud_RoleName AS role, sum(valueSum) AS items FROM customMetrics
+WHERE name IN ('homeport.telemetry.dropped', 'insights.rejected') AND timestamp >= $start
+GROUP BY ALL HAVING items > 0 ORDER BY items DESC
+"""
 CHARTS = ("Failed requests", "Server response time", "Server requests", "Availability")
 
 
@@ -23,6 +28,8 @@ def show(desk: Desk) -> None:
             "Choose a longer time above, or send the endpoint a row:",
             "homeport score rows.json",
         )
+    lost = ui.label().classes("alert").props("role=status")
+    lost.visible = False
     figures, charts = {}, {}
     with ui.element("div").classes("grid"):
         for title in CHARTS:
@@ -35,6 +42,9 @@ def show(desk: Desk) -> None:
         alarms.refresh()
         found = await desk.ask(lambda cursor: overview(cursor, desk.minutes))
         nothing.visible = not found["requests"]
+        dropped = [f"{number(row['items'])} of {row['role']}" for row in await desk.select(_LOST)]
+        lost.visible = bool(dropped)
+        lost.text = f"Telemetry that found no place: {', '.join(dropped)}. Counts of requests are whole all the same."
         some = found["requests"] or None  # of no requests none fail, which is no news
         share = f" · {number(100 * found['failures'] / some, '%')}" if some and found["failures"] else ""
         figures["Failed requests"].text = number(some and found["failures"]) + share

@@ -318,6 +318,16 @@ def test_the_overview_has_the_numbers_of_the_api(page, running):
 
 
 @pytest.mark.e2e
+def test_what_was_dropped_on_the_way_is_said(page, running):
+    page.goto("/")
+    expect(card(page, "Server requests").locator(".figure")).not_to_have_text("–")
+    said = page.get_by_role("status").filter(has_text="found no place")
+    expect(said).to_be_hidden()
+    running.take(metrics(point("homeport.telemetry.dropped", 1234, NOW - MINUTE, signal="traces", destination="otlp")))
+    expect(said).to_contain_text("1,234 of ", timeout=15_000)
+
+
+@pytest.mark.e2e
 def test_a_longer_time_is_chosen_and_remembered(page, running):
     running.take(traces(request(200, NOW - 120 * MINUTE, name="POST /before")))
     page.goto("/performance")
