@@ -33,7 +33,7 @@ def show(desk: Desk, operation: str) -> None:
         body.clear()
         with body:
             if items:
-                _show(found, items)
+                _show(found, items, operation)
             else:
                 empty(
                     f"There is nothing of {operation}.",
@@ -55,11 +55,11 @@ async def _find(desk: Desk, text: str) -> tuple[str, list[Record]]:
     return operation, await desk.ask(lambda cursor: transaction(cursor, operation))
 
 
-def _show(operation: str, items: list[Record]) -> None:
+def _show(operation: str, items: list[Record], wanted: str) -> None:
     start = min(item["timestamp"] for item in items)
     end = max(item["timestamp"].timestamp() + item.get("duration", 0) / 1000 for item in items)
     span = max(1e-6, end - start.timestamp())
-    root = next((item for item in items if item["itemType"] == "request"), items[0])
+    root = _root(items, wanted)
     with ui.column().classes("card"):
         heading(_name(root))
         with ui.element("div").classes("facts"):
@@ -82,6 +82,13 @@ def _show(operation: str, items: list[Record]) -> None:
         for item in items:
             with ui.expansion(f"{moment(item['timestamp'])}  {item['itemType']}  {_name(item)}").classes("full-width"):
                 ui.label(json.dumps(_readable(item), indent=2, default=str)).classes("verbatim")
+
+
+def _root(items: list[Record], wanted: str) -> Record:
+    """What the facts are of: the request that was asked for by its own id, else the first one."""
+    requests = [item for item in items if item["itemType"] == "request"]
+    named = (item for item in requests if f'"{wanted}"' in item["customDimensions"])
+    return next(named, (requests or items)[0])
 
 
 def _step(item: Record, start: datetime, span: float) -> None:

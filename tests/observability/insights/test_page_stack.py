@@ -73,12 +73,15 @@ def test_a_request_that_its_client_traces_is_found_by_either_id(page, running):
     assert answer.status_code == 200
     told = answer.headers["x-request-id"]
     assert told != trace
-    for one in (told, trace):
+    other = running.score(key="wrong", traceparent=f"00-{trace}-{os.urandom(8).hex()}-01").headers["x-request-id"]
+    for one, expected, result in ((told, told, "200"), (trace, told, "200"), (other, other, "401")):
         find(page, one)
         expect(fact(page, "Operation id")).to_have_text(trace)
-        expect(fact(page, "Request id")).to_have_text(told)
+        expect(fact(page, "Request id")).to_have_text(expected)
+        expect(fact(page, "Result")).to_have_text(result)
         expect(fact(page, "Model version")).to_have_text(answer.headers["x-model-version"])
-        expect(card(page, "Time line").locator(".step:not(.scale)")).to_contain_text("POST /score 200")
+        steps = card(page, "Time line").locator(".step:not(.scale)")
+        expect(steps.filter(has_text="POST /score 200")).to_be_visible()
 
 
 def test_a_request_is_found_by_an_id_of_its_clients_own(page, running):
