@@ -27,6 +27,7 @@ class Request(msgspec.Struct, gc=False):
     id: bytes
     body: bytes = b""
     deadline: float = inf  # of `time.monotonic()`
+    trace: int = 0  # the trace it is part of, once `spans.trace_of` was asked
 
     def demand_json(self) -> None:
         """Raise MediaUnsupported unless the body is declared as JSON."""

@@ -34,6 +34,7 @@ from serving.keys import KeyName, KeyRing
 from serving.lane import Lane
 from serving.live import Live
 from serving.settings import Settings
+from serving.spans import within
 from serving.telemetry import Telemetry
 
 log = logging.getLogger("homeport.serving")
@@ -138,7 +139,7 @@ class Gate:
         message = str(error)
         if status == 500:
             shown = request.id.decode("latin-1")
-            log.error("request %s failed", shown, exc_info=error)
+            log.error("request %s failed", shown, exc_info=error, extra={"span": within(request)})
             message = f"The model failed; the service's log says why (request {shown})."
             headers = mounted.dialect.failed
         elif status == 405:

@@ -41,7 +41,7 @@ class Spans:
     ) -> SpanContext | None:
         """Keep a request if it is one of those, and return the place of its span among all."""
         header = request.headers.get(b"traceparent")
-        trace, parent, sampled = _parent(header) if header else _NOBODY
+        _, parent, sampled = _parent(header) if header else _NOBODY
         rate = 1.0
         if answer.status < 400 and seconds < self._slow:
             if not parent:
@@ -53,7 +53,7 @@ class Spans:
         if len(self._kept) >= KEPT:
             self.lost += 1
             return None
-        context = SpanContext(trace or _own_trace(request.id), getrandbits(64), False, TraceFlags(TraceFlags.SAMPLED))
+        context = SpanContext(trace_of(request), getrandbits(64), False, TraceFlags(TraceFlags.SAMPLED))
         self._kept.append(
             (
                 time_ns(), seconds, context, parent, request.method, request.path, answer.status,
@@ -115,9 +115,16 @@ def _parent(traceparent: bytes) -> tuple[int, int, bool]:
 
 
 def trace_of(request: Request) -> int:
-    """The id of the trace that a request is part of, which is the same at each call unless the request's id is none."""
-    header = request.headers.get(b"traceparent")
-    return (_parent(header)[0] if header else 0) or _own_trace(request.id)
+    """The id of the trace that a request is part of: the caller's, or one of its own."""
+    if not request.trace:
+        header = request.headers.get(b"traceparent")
+        request.trace = (_parent(header)[0] if header else 0) or _own_trace(request.id)
+    return request.trace
+
+
+def within(request: Request) -> SpanContext:
+    """A place in a request's trace, for a line of the log that comes before its span."""
+    return SpanContext(trace_of(request), getrandbits(64), False)
 
 
 def _own_trace(request_id: bytes) -> int:

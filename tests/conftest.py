@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import httpx
+import hypothesis
 import numpy as np
 import pandas as pd
 import pytest
@@ -23,6 +24,10 @@ from serving.keys import read_keys
 from trainer.fit import Request
 from trainer.job import train
 from trainer.table import Table, read_table
+
+# How long an example takes says something of the machine, not of the code.
+hypothesis.settings.register_profile("untimed", deadline=None)
+hypothesis.settings.load_profile("untimed")
 
 ROOT = Path(__file__).parent.parent
 MODEL = "shop"

@@ -104,7 +104,7 @@ def models(draw):
     return forest, trees, matrix
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(models())
 def test_any_forest_gives_what_its_trees_say(model):
     forest, trees, matrix = model

@@ -81,7 +81,7 @@ def test_objects_are_not_unpickled():
         read_forest(replace(FOREST, weight=np.array([print], dtype=object)).dumps(), COLUMNS, 2)
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(st.integers(0, len(CONTENT) - 1), st.integers(1, 255), st.booleans())
 def test_damaged_bytes_are_refused_or_run(place, change, cut):
     damaged = bytearray(CONTENT[: place + 1] if cut else CONTENT)
@@ -89,7 +89,7 @@ def test_damaged_bytes_are_refused_or_run(place, change, cut):
     run(bytes(damaged))
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(
     st.sampled_from(["threshold", "feature", "missing_left", "values", "slot", "width", "base", "link", "outputs"]),
     st.integers(0, 10**6),

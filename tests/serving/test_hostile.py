@@ -72,7 +72,7 @@ def test_malformed_bodies(endpoint, body):
 
 
 @hypothesis.given(st.data())
-@hypothesis.settings(max_examples=200, deadline=None)
+@hypothesis.settings(max_examples=200)
 def test_bodies_that_are_nearly_right(endpoint, complete_row, data):
     """A right body with a few of its bytes changed."""
     body = bytearray(json.dumps({"data": [complete_row]}).encode())
@@ -89,7 +89,7 @@ ANYTHING = st.recursive(
 
 
 @hypothesis.given(st.data())
-@hypothesis.settings(max_examples=200, deadline=None)
+@hypothesis.settings(max_examples=200)
 def test_rows_with_any_value_in_any_column(endpoint, complete_row, data):
     row = dict(complete_row)
     row[data.draw(st.sampled_from([*row, "other"]))] = data.draw(ANYTHING)
@@ -155,7 +155,7 @@ def test_what_the_openapi_document_promises_and_what_it_forbids(endpoint, comple
 
     @hypothesis.given(st.data())
     @hypothesis.settings(
-        max_examples=150, deadline=None, suppress_health_check=list(hypothesis.HealthCheck), database=None
+        max_examples=150, suppress_health_check=list(hypothesis.HealthCheck), database=None
     )
     def run(data):
         mode = data.draw(st.sampled_from(list(schemathesis.GenerationMode)))

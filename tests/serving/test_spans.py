@@ -3,10 +3,16 @@
 import pytest
 from opentelemetry.sdk.resources import Resource
 
+from observability.telemetry import Settings as TelemetrySettings
 from serving.azure import Azure
 from serving.errors import NotReady
 from serving.exchange import Answer, Mounted, Request
+from serving.gate import Gate
+from serving.keys import KeyRing, read_keys
+from serving.live import Live
+from serving.settings import Settings
 from serving.spans import KEPT, Spans
+from serving.telemetry import Telemetry
 
 TRACE = "4bf92f3577b34da6a3ce929d0e0e4736"
 PARENT = "00f067aa0ba902b7"
@@ -101,3 +107,24 @@ def test_what_is_kept_is_bounded_and_the_rest_counted():
         offer(spans)
     assert spans.lost == 3
     assert len(take(spans)) == KEPT
+
+
+@pytest.mark.parametrize("identifier", [IDENTIFIER, b"mine"])
+@pytest.mark.parametrize("parent", [None, f"00-{TRACE}-{PARENT}-00"])
+def test_what_failed_within_the_service_is_part_of_the_requests_trace(tmp_path, shop_store, caplog, identifier, parent):
+    settings = Settings(models=shop_store.root, keys=tmp_path / "keys.json", shadow=tmp_path)
+    keys = KeyRing(settings.keys)
+    telemetry = Telemetry(TelemetrySettings(endpoint="http://127.0.0.1:1"))
+    gate = Gate(Live(settings, keys), keys, telemetry, settings)
+    mounted = gate.live.mounted["/score"]
+
+    def broken(_):
+        raise RuntimeError("no model can be that wrong")
+
+    mounted.answer = broken
+    headers = {b"authorization": b"Bearer " + read_keys(settings.keys).primary.encode()}
+    headers |= {b"traceparent": parent.encode()} if parent else {}
+    assert gate.respond(mounted, Request("POST", "/score", b"", headers, identifier)).status == 500
+    (span,) = telemetry.spans(Resource({}))
+    (failure,) = [record for record in caplog.records if record.exc_info]
+    assert failure.span.trace_id == span.context.trace_id

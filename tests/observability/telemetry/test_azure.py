@@ -374,7 +374,10 @@ def test_requests_are_the_spans_that_went_over_otlp(told):
             "ml.model.name": "shop",
             "ml.model.version": "1",
             "ml.rows": "1" if status == "200" else "0",
+            "homeport.request": attributes(span)["homeport.request"],
         }
+        if tags["ai.operation.id"] != TRACE:
+            assert base["properties"]["homeport.request"] == tags["ai.operation.id"]
         ordinary = status == "200" and tags["ai.operation.id"] != TRACE
         assert envelope["sampleRate"] == (50.0 if ordinary else 100.0)
         assert tags.get("ai.operation.parentId") == (PARENT if tags["ai.operation.id"] == TRACE else None)
