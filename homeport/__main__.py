@@ -12,6 +12,7 @@ from rich.markup import escape
 from bundle import BundleError, Store
 from bundle.manifest import Task
 from homeport import training
+from homeport.batch import batch
 from homeport.client import bench, explain, score
 from homeport.errors import HomeportError
 from homeport.logs import logs
@@ -19,6 +20,7 @@ from homeport.options import DEFAULT_MODELS, DEFAULT_STATE, Host, InsightsPort, 
 from homeport.stack import Stack
 from homeport.up import bring_up
 from homeport.versions import models
+from pipeline.errors import PipelineError
 from serving.errors import ServingError
 from serving.keys import KeyName, read_keys, regenerate
 from trainer.errors import TrainerError
@@ -126,6 +128,7 @@ def down(state: State = DEFAULT_STATE) -> None:
 app.command()(score)
 app.command()(explain)
 app.command()(bench)
+app.command()(batch)
 app.command()(logs)
 
 
@@ -150,7 +153,7 @@ def main() -> None:
     """Run a command; a user's mistake ends with a message, not with a stack trace."""
     try:
         app()
-    except (BundleError, HomeportError, ServingError, TrainerError, OSError) as error:
+    except (BundleError, HomeportError, PipelineError, ServingError, TrainerError, OSError) as error:
         Console(stderr=True, soft_wrap=True).print(f"[red]Error:[/] {escape(str(error))}", highlight=False)
         sys.exit(1)
 

@@ -51,7 +51,7 @@ def run(options: Options, store: Store, stack: Stack, console: Console) -> Manif
         from trainer.table import read_table
         from trainer.telemetry import train_told
 
-        telemetry = _telemetry(stack)  # what is wrong with it is said before the search
+        telemetry = telemetry_settings(stack)  # what is wrong with it is said before the search
 
     path = Path(options.table)
     dataset_file = path if path.suffix == ".toml" else DATASETS / f"{options.table}.toml"
@@ -96,8 +96,11 @@ def run(options: Options, store: Store, stack: Stack, console: Console) -> Manif
     return manifest
 
 
-def _telemetry(stack: Stack) -> Settings:
-    """Where telemetry goes: as the environment says, and otherwise to the stack's insights, if that runs."""
+def telemetry_settings(stack: Stack) -> Settings:
+    """Where telemetry goes: as the environment says, and otherwise to the stack's insights, if that runs.
+
+    Raises HomeportError.
+    """
     from pydantic import ValidationError
 
     from observability.telemetry import Settings

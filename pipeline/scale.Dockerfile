@@ -16,6 +16,7 @@ RUN --mount=type=cache,target=/root/.cache \
     && /build/tools/bin/uv pip install --quiet --python /opt/venv --require-hashes -r /build/requirements/scale.txt \
     && rm /opt/venv/.lock # uv leaves it open to all
 COPY bundle /opt/homeport/bundle
+COPY pipeline /opt/homeport/pipeline
 RUN python3 /opt/homeport/bundle/compile.py && python3 -m compileall -q /opt/homeport
 
 FROM ${BASE_IMAGE}

@@ -1,8 +1,10 @@
 """The parts that come with `--profile`."""
 
+import gzip
 import json
 
 import httpx
+import pyarrow.parquet as pq
 import pytest
 
 from homeport.traffic import drawn_rows
@@ -11,28 +13,6 @@ from tests.compose.stack import Stack, docker, until
 from tests.conftest import ROOT
 
 pytestmark = pytest.mark.e2e
-
-# Scores the golden rows of the champion on every worker.
-ON_DASK = """
-import json
-from pathlib import Path
-from distributed import Client
-
-def score():
-    from bundle import Store
-    from bundle.model import Model
-    from bundle.read import read_golden
-    store = Store(Path("/var/lib/homeport/models"))
-    folder = store.champion_path(store.names()[0])
-    model, golden = Model(folder), read_golden(folder)
-    outputs = model.outputs(model.encode(model.tuples(golden.rows)))
-    return len(outputs), float(abs(outputs - golden.outputs).max())
-
-if __name__ == "__main__":
-    with Client("tcp://dask-scheduler:8786") as client:
-        client.wait_for_workers(2, timeout=60)
-        print(json.dumps(list(client.run(score).values())))
-"""
 
 
 @pytest.mark.parametrize(
@@ -72,17 +52,21 @@ def test_locust_loads_the_endpoint_from_its_page(stack):
         stack.compose("--profile", "load", "rm", "--stop", "--force", "load")
 
 
-def test_dask_scores_with_the_champion(stack):
+def test_a_batch_gives_the_same_bytes_on_dask(stack, tmp_path):
+    (tmp_path / "new.csv").write_bytes(
+        gzip.decompress((ROOT / "datasets" / "bank-marketing-sample.csv.gz").read_bytes())
+    )
+    tmp_path.chmod(0o777)  # the container's user is nobody here
+    batch = ("run", "--rm", "-T", "--volume", f"{tmp_path}:/batch", "trainer", "batch", "--mini-batch-size", "500")
     stack.compose("--profile", "scale", "up", "--detach", "--scale", "dask-worker=2", "dask-worker")
     try:
-        stack.wait_healthy("dask-scheduler", "dask-worker")
+        stack.wait_healthy("serving", "dask-scheduler", "dask-worker")
         assert "bokeh" in httpx.get(f"{stack.url('DASK')}/status").text
-        printed = stack.compose("exec", "-T", "dask-scheduler", "python", "-", stdin=ON_DASK)
-        differences = json.loads(printed)
-        assert len(differences) == 2
-        for rows, difference in differences:
-            assert rows > 10
-            assert difference < 1e-5
+        stack.compose(*batch, "/batch/new.csv", "/batch/here.parquet")
+        stack.compose(*batch, "/batch/new.csv", "/batch/there.parquet", "--scheduler", "tcp://dask-scheduler:8786")
+        here, there = ((tmp_path / f"{place}.parquet").read_bytes() for place in ("here", "there"))
+        assert here == there
+        assert pq.read_metadata(tmp_path / "here.parquet").num_rows == 4_521
     finally:
         stack.compose("--profile", "scale", "rm", "--stop", "--force", "dask-worker", "dask-scheduler")
 

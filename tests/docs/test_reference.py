@@ -23,7 +23,11 @@ from trainer.metrics import METRICS
 
 REFERENCE = (ROOT / "docs" / "reference.md").read_text()
 README = (ROOT / "README.md").read_text()
-MODULES = [path for folder in ("serving", "trainer", "observability") for path in sorted((ROOT / folder).rglob("*.py"))]
+MODULES = [
+    path
+    for folder in ("serving", "trainer", "pipeline", "observability")
+    for path in sorted((ROOT / folder).rglob("*.py"))
+]
 PAGES = [ROOT / "README.md", ROOT / "CHANGELOG.md", *sorted((ROOT / "docs").rglob("*.md"))]
 
 

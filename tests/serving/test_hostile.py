@@ -154,9 +154,7 @@ def test_what_the_openapi_document_promises_and_what_it_forbids(endpoint, comple
     seen = {200: 0, 400: 0}
 
     @hypothesis.given(st.data())
-    @hypothesis.settings(
-        max_examples=150, suppress_health_check=list(hypothesis.HealthCheck), database=None
-    )
+    @hypothesis.settings(max_examples=150, suppress_health_check=list(hypothesis.HealthCheck), database=None)
     def run(data):
         mode = data.draw(st.sampled_from(list(schemathesis.GenerationMode)))
         case = data.draw(schema["/score"]["POST"].as_strategy(generation_mode=mode))
