@@ -133,6 +133,7 @@ def write_many(root):
         copy_version(store)
 
 
+@pytest.mark.e2e
 def test_writers_that_race_get_a_version_each(own_store):
     context = multiprocessing.get_context("spawn")
     writers = [context.Process(target=write_many, args=(own_store.root,)) for _ in range(3)]

@@ -173,6 +173,7 @@ def test_ups_that_race_start_one_server(tmp_path, shop_store):
         httpx.get(f"http://127.0.0.1:{port}", trust_env=False)
 
 
+@pytest.mark.e2e
 def test_another_folder_of_models_with_the_same_name_and_version_is_another_model(tmp_path, shop_store):
     frame = shop_frame(200).rename(columns={"age": "years"})
     store = Store(tmp_path / "other")
@@ -185,6 +186,7 @@ def test_another_folder_of_models_with_the_same_name_and_version_is_another_mode
         homeport("down", folder=tmp_path)
 
 
+@pytest.mark.e2e
 def test_a_column_of_codes_is_scored_as_it_was_trained_whatever_the_file_holds(tmp_path):
     rng = np.random.default_rng(0)
     frame = shop_frame(300)

@@ -160,6 +160,7 @@ def test_a_log_that_has_grown_is_put_aside(tmp_path, shop_store):
     assert log.with_suffix(".log.1").stat().st_size == 10_000_001
 
 
+@pytest.mark.e2e
 def test_a_training_is_told_to_the_insights_that_run(stack, shop_csv):
     folder, _, insights = stack
     homeport("train", shop_csv, "--target", "buys", "--max-trials", "2", folder=folder)

@@ -50,6 +50,7 @@ def test_probes_may_ask_by_head(endpoint, path):
     assert (answer.status_code, answer.content) == (200, b"")
 
 
+@pytest.mark.e2e
 def test_sigterm_ends_it_although_a_client_has_sent_half_a_request(tmp_path, shop_store):
     with serve(tmp_path, shop_store.root) as running:
         port = int(running.url.rsplit(":", 1)[1])

@@ -31,7 +31,9 @@ def tables(task):
     return frame
 
 
-@pytest.fixture(params=["binary", "multiclass", "regression"])
+@pytest.fixture(
+    params=["binary", *(pytest.param(task, marks=pytest.mark.e2e) for task in ("multiclass", "regression"))]
+)
 def task_csv(request, tmp_path):
     return request.param, write_csv(tables(request.param), tmp_path / "t.csv")
 

@@ -42,8 +42,8 @@ def penguins(folder):
 @pytest.mark.parametrize(
     ("make", "task", "metric", "at_least", "baseline"),
     [
-        (adult, "binary", "AUC_weighted", 0.91, "majority class"),
-        (ames, "regression", "r2_score", 0.85, "mean"),
+        pytest.param(adult, "binary", "AUC_weighted", 0.91, "majority class", marks=pytest.mark.e2e),
+        pytest.param(ames, "regression", "r2_score", 0.85, "mean", marks=pytest.mark.e2e),
         (penguins, "multiclass", "accuracy", 0.95, "majority class"),
     ],
     ids=["adult", "ames", "penguins"],

@@ -18,7 +18,6 @@ RANGES = {
 }  # fmt: skip
 _STYLE = Path(__file__).with_name("style.css").read_text()
 _KEYS = Path(__file__).with_name("keys.js").read_text()
-_THEMES = {"dark": True, "light": False}
 
 
 class View(NamedTuple):
@@ -58,7 +57,6 @@ def frame(request: Request, path: str, links: dict[str, str], title: str = "") -
     ui.add_css(_STYLE)
     ui.add_body_html(f"<script>{_KEYS}</script>")
     ui.colors(primary="#0b5cab")  # of the light theme; the style has the dark one's
-    ui.dark_mode(_THEMES.get(request.cookies.get("theme", "")))
     with ui.left_drawer(bordered=True).classes("drawer").props('width=230 breakpoint=900 role="navigation"') as drawer:
         for number, other in enumerate(VIEWS, 1):
             with ui.link(target=f"{other.path}?minutes={minutes}").props(f"data-key={number}") as entry:

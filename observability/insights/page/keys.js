@@ -3,10 +3,13 @@ function remember(name, value) {
   document.cookie = `${name}=${value}; path=/; max-age=31536000; SameSite=Strict`;
 }
 function switchTheme() {
-  Quasar.Dark.toggle();
+  setDark(!Quasar.Dark.isActive);
   remember("theme", Quasar.Dark.isActive ? "dark" : "light");
   emitEvent("theme", Quasar.Dark.isActive);
 }
+// Not by NiceGUI's own element: each time a view is filled anew, that sets what the server said at first.
+const theme = /(?:^|; )theme=(dark|light)/.exec(document.cookie);
+if (theme) document.addEventListener("DOMContentLoaded", () => setDark(theme[1] === "dark"));
 const minutes = new URLSearchParams(location.search).get("minutes");
 if (/^\d+$/.test(minutes)) remember("minutes", minutes);
 document.addEventListener("keydown", (event) => {

@@ -71,6 +71,7 @@ def events(running):
     return [name for name, rule in rows if rule == "Too many failures"]
 
 
+@pytest.mark.e2e
 def test_an_alert_fires_once_is_over_once_and_is_posted(tmp_path, rules):
     posted, refused = [], iter([503, 500])
 

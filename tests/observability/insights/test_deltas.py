@@ -1,12 +1,13 @@
 """Cumulative points become what was added: whoever starts anew, sums over time are right."""
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from opentelemetry.proto.metrics.v1.metrics_pb2 import Metric
 
 from observability.insights import deltas
 from observability.insights.deltas import Deltas, Point, Value, as_table
-from tests.observability.insights.conftest import NOW, SENDER, insights, metrics, pairs
+from tests.observability.insights.conftest import NOW, insights, metrics, pairs
 
 SECOND = 10**9
 CUMULATIVE = 2
@@ -31,15 +32,28 @@ def counter(value, *, time, start=0, monotonic=True):
     return found
 
 
-def found(running, columns="valueCount, valueSum"):
-    return running.rows(f"SELECT {columns} FROM customMetrics WHERE name NOT LIKE 'insights.%' ORDER BY timestamp")
+@pytest.fixture
+def sent(store, request):
+    """Sends metrics to the module's server, as a role of this test's own; and what became of them."""
+    return Sent(store, request.node.name)
 
 
-def test_points_of_one_series(tmp_path):
-    with insights(tmp_path) as running:
-        for time, (count, total) in enumerate([(2, 1.0), (2, 1.0), (5, 4.0), (5, 4.0), (6, 4.5)]):
-            running.take(metrics(histogram(count, total, time=time)))
-        assert found(running) == [[2, 1.0], [3, 3.0], [1, 0.5]]
+class Sent:
+    def __init__(self, running, role):
+        self._running, self._role = running, role
+
+    def take(self, *found, **sender):
+        self._running.take(metrics(*found, sender={"service.name": self._role} | sender))
+
+    def rows(self, columns="valueCount, valueSum", order="timestamp"):
+        where = f"cloud_RoleName = '{self._role}'"
+        return self._running.rows(f"SELECT {columns} FROM customMetrics WHERE {where} ORDER BY {order}")
+
+
+def test_points_of_one_series(sent):
+    for time, (count, total) in enumerate([(2, 1.0), (2, 1.0), (5, 4.0), (5, 4.0), (6, 4.5)]):
+        sent.take(histogram(count, total, time=time))
+    assert sent.rows() == [[2, 1.0], [3, 3.0], [1, 0.5]]
 
 
 def test_a_restart_of_insights_neither_loses_nor_doubles(tmp_path):
@@ -56,45 +70,39 @@ def test_a_restart_of_insights_neither_loses_nor_doubles(tmp_path):
         ]
 
 
-def test_a_restart_of_the_sender_begins_at_nothing(tmp_path):
-    with insights(tmp_path) as running:
-        running.take(metrics(histogram(4, 2.0, time=1), counter(10, time=1)))
-        running.take(metrics(histogram(9, 3.0, time=20, start=15), counter(12, time=20, start=15)))
-        running.take(metrics(histogram(10, 3.5, time=21, start=15), counter(13, time=21, start=15)))
-        total = running.rows(
-            "SELECT name, sum(valueCount), sum(valueSum) FROM customMetrics GROUP BY name ORDER BY name"
-        )
-    assert [row for row in total if not row[0].startswith("insights.")] == [
-        ["counter", 3, 23], ["http.server.request.duration", 14, 5.5],
+def test_a_restart_of_the_sender_begins_at_nothing(sent):
+    sent.take(histogram(4, 2.0, time=1), counter(10, time=1))
+    sent.take(histogram(9, 3.0, time=20, start=15), counter(12, time=20, start=15))
+    sent.take(histogram(10, 3.5, time=21, start=15), counter(13, time=21, start=15))
+    assert sent.rows("name, valueCount, valueSum", "ALL") == [
+        ["counter", 1, 1], ["counter", 1, 10], ["counter", 1, 12],
+        ["http.server.request.duration", 1, 0.5], ["http.server.request.duration", 4, 2.0],
+        ["http.server.request.duration", 9, 3.0],
     ]  # fmt: skip
 
 
-def test_instances_and_dimensions_are_series_of_their_own(tmp_path):
-    with insights(tmp_path) as running:
-        for instance in ("one", "two"):
-            for code in (200, 500):
-                point = histogram(3, 3.0, time=1, attributes={"http.response.status_code": code})
-                running.take(metrics(point, sender=SENDER | {"service.instance.id": instance}))
-        dimension = "customDimensions->>'$.\"http.response.status_code\"'"
-        columns = f"cloud_RoleInstance, {dimension}, valueCount"
-        assert running.rows(f"SELECT {columns} FROM customMetrics WHERE name LIKE 'http%' ORDER BY ALL") == [
-            ["one", "200", 3], ["one", "500", 3], ["two", "200", 3], ["two", "500", 3],
-        ]  # fmt: skip
+def test_instances_and_dimensions_are_series_of_their_own(sent):
+    for instance in ("one", "two"):
+        for code in (200, 500):
+            point = histogram(3, 3.0, time=1, attributes={"http.response.status_code": code})
+            sent.take(point, **{"service.instance.id": instance})
+    dimension = "customDimensions->>'$.\"http.response.status_code\"'"
+    assert sent.rows(f"cloud_RoleInstance, {dimension}, valueCount", "ALL") == [
+        ["one", "200", 3], ["one", "500", 3], ["two", "200", 3], ["two", "500", 3],
+    ]  # fmt: skip
 
 
-def test_least_and_most_are_given_where_they_are_known(tmp_path):
-    with insights(tmp_path) as running:
-        running.take(metrics(histogram(2, 3.0, time=1, low=1, high=2)))
-        running.take(metrics(histogram(3, 8.0, time=2, low=1, high=5)))
-        running.take(metrics(histogram(4, 8.5, time=3, low=0.5, high=5)))
-        assert found(running, "valueMin, valueMax") == [[1, 2], [None, 5], [0.5, None]]
+def test_least_and_most_are_given_where_they_are_known(sent):
+    sent.take(histogram(2, 3.0, time=1, low=1, high=2))
+    sent.take(histogram(3, 8.0, time=2, low=1, high=5))
+    sent.take(histogram(4, 8.5, time=3, low=0.5, high=5))
+    assert sent.rows("valueMin, valueMax") == [[1, 2], [None, 5], [0.5, None]]
 
 
-def test_a_sum_that_may_fall_is_a_state(tmp_path):
-    with insights(tmp_path) as running:
-        for time, value in enumerate([5, 3, 3]):
-            running.take(metrics(counter(value, time=time, monotonic=False)))
-        assert found(running, "value") == [[5], [3], [3]]
+def test_a_sum_that_may_fall_is_a_state(sent):
+    for time, value in enumerate([5, 3, 3]):
+        sent.take(counter(value, time=time, monotonic=False))
+    assert sent.rows("value") == [[5], [3], [3]]
 
 
 @given(

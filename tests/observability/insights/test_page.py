@@ -57,7 +57,7 @@ def page(browser, running):
 
 
 VISITS = [
-    ("dark", NARROW),
+    pytest.param("dark", NARROW, marks=pytest.mark.e2e),
     pytest.param("light", NARROW, marks=pytest.mark.e2e),
     pytest.param("dark", WIDE, marks=pytest.mark.e2e),
     pytest.param("light", WIDE, marks=pytest.mark.e2e),
@@ -143,7 +143,7 @@ def test_html_in_telemetry_is_text(page):
     assert page.title() != "run"
 
 
-def test_keys_lead_to_the_views_and_the_theme_is_remembered(page):
+def test_keys_lead_to_the_views_and_the_theme_is_remembered(page, running):
     page.goto("/")
     for number, view in enumerate(VIEWS, 1):
         expect(page.locator(f'a[data-key="{number}"]')).to_contain_text(view.title)
@@ -152,6 +152,9 @@ def test_keys_lead_to_the_views_and_the_theme_is_remembered(page):
     expect(page.locator('a[aria-current="page"]')).to_contain_text("Failures")
     expect(page.locator("body.body--light")).to_be_attached()
     page.keyboard.press("t")
+    expect(page.locator("body.body--dark")).to_be_attached()
+    running.take(traces(request(418, NOW, name="POST /teapot")))
+    expect(page.get_by_text("POST /teapot").first).to_be_visible(timeout=15_000)  # the view was filled anew
     expect(page.locator("body.body--dark")).to_be_attached()
     page.keyboard.press("7")
     expect(page.get_by_role("heading", level=1)).to_have_text("Model")

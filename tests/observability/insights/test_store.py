@@ -189,6 +189,7 @@ def test_a_second_process_is_told_that_the_file_is_in_use(tmp_path):
         assert "in use by another process" in running.log.read_text()
 
 
+@pytest.mark.e2e
 def test_a_database_of_the_schema_before_is_migrated(tmp_path):
     with insights(tmp_path) as running:
         sent = span("of old", trace_id=bytes.fromhex("00" * 12 + "fffffffe"))

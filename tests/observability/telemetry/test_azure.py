@@ -183,6 +183,7 @@ def test_a_redirect_is_not_followed_elsewhere_nor_for_ever(exports, azure, sink)
         assert exports.lines(batch) == ((), (), "")
 
 
+@pytest.mark.e2e
 def test_who_does_not_answer_is_given_up_and_tried_again_later(exports, azure):
     batch = lines("a line")
     assert exports.lines(batch) == (batch, (), "no answer"), "nobody listens"
@@ -510,6 +511,7 @@ def test_what_azure_refuses_is_dropped_counted_and_told(tmp_path, shop_store, co
     assert "Azure Monitor takes no telemetry (status 400)" in running.log.read_text()
 
 
+@pytest.mark.e2e
 @pytest.mark.parametrize("hanging", ["azure", "sink"])
 def test_one_that_never_answers_takes_nothing_from_the_other_at_the_end(
     tmp_path, shop_store, complete_row, sink, azure, monkeypatch, hanging
