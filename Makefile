@@ -41,7 +41,7 @@ $(TABLES)/done: $(BIN)/uv requirements/tables.txt
 	@touch $@
 
 test: $(VENV)/dev $(TABLES)/done ## the fast tests
-	@GOMP_SPINCOUNT=0 $(BIN)/pytest -n 2 --dist loadfile # two workers on two cores: waiting threads must not spin
+	@GOMP_SPINCOUNT=0 $(BIN)/pytest -n 3 --dist loadfile # three workers on two cores, as tests also wait; waiting threads must not spin
 
 check: $(VENV)/dev ## lint, formatting, types, imports
 	@$(BIN)/ruff check .

@@ -7,7 +7,6 @@ from contextlib import contextmanager
 from html import escape
 from pathlib import Path
 from typing import NamedTuple
-from urllib.parse import quote
 
 from fastapi import Request
 from nicegui import ui
@@ -75,27 +74,19 @@ def frame(request: Request, path: str, links: dict[str, str], title: str = "") -
         ui.button(icon="menu", on_click=drawer.toggle).props('flat dense color=white aria-label="Views"')
         ui.link("Homeport insights", "/").classes("name")
         ui.space()
-        search = ui.input(placeholder="Request id or text  ( / )").props(
+        ui.input(placeholder="Request id or text  ( / )").props(
             'dense dark outlined clearable aria-label="Search (/)"'
-        )
-        search.classes("search").on("keydown.enter", lambda: search_for(search.value))
+        ).classes("search")  # keys.js takes what is entered
         if view.ranged and not title:
             _range(request, minutes)
-        ui.button(icon="contrast", on_click=lambda: ui.run_javascript("switchTheme()")).props(
-            'flat dense color=white aria-label="Light or dark (t)"'
-        ).classes("theme")
+        ui.button(icon="contrast").props('flat dense color=white aria-label="Light or dark (t)"').classes("theme").on(
+            "click", js_handler="() => switchTheme()"
+        )
     content = ui.column().classes("content")
     ui.skip_link("To the content", target=content)
     with content:
         ui.html(f"<h1>{title or view.title}</h1>", sanitize=False)
         yield
-
-
-def search_for(text: str | None) -> None:
-    """Go to one transaction, or to the list of those that hold a text."""
-    wanted = (text or "").strip()
-    if wanted:
-        ui.navigate.to(f"/search?text={quote(wanted)}")
 
 
 def heading(text: str) -> None:

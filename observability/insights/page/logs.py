@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+from contextlib import suppress
 from datetime import datetime
 from decimal import Decimal
 from typing import Any
@@ -116,10 +117,11 @@ def show(desk: Desk, query: str) -> None:
     ui.on("theme", lambda event: dress(event.args))
 
     async def start() -> None:
-        dress(await ui.run_javascript("Quasar.Dark.isActive"))
         ui.run_javascript("document.querySelector('.cm-content').setAttribute('aria-label', 'SQL')")
         if query:
             await run()
+        with suppress(TimeoutError):  # of a browser that is busy or gone
+            dress(await ui.run_javascript("Quasar.Dark.isActive", timeout=10))
 
     ui.timer(0, start, once=True)
 

@@ -7,7 +7,7 @@ import re
 from nicegui import ui
 
 from observability.insights.page.desk import Desk, href, moment, table
-from observability.insights.page.frame import empty, heading, search_for
+from observability.insights.page.frame import empty, heading
 
 KINDS = {
     "request": "requests", "dependency": "dependencies", "trace": "traces", "exception": "exceptions",
@@ -50,10 +50,9 @@ def is_operation(text: str) -> bool:
 def show(desk: Desk, text: str) -> None:
     """Fill the page."""
     with ui.row().classes("items-center full-width"):
-        wanted = ui.input(
-            "Request id (the x-request-id of the answer) or text", value=text, on_change=lambda: None
-        ).props("outlined dense clearable autofocus")
-        wanted.classes("col").on("keydown.enter", lambda: search_for(wanted.value))
+        ui.input("Request id (the x-request-id of the answer) or text", value=text).props(
+            "outlined dense clearable autofocus"
+        ).classes("col search")  # keys.js takes what is entered
         kinds = ui.select(list(KINDS), value=list(KINDS), multiple=True, label="Kinds").props(
             "outlined dense use-chips"
         )
