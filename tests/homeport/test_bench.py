@@ -119,6 +119,7 @@ def test_rows_are_drawn_from_what_the_endpoint_describes():
     assert all(len(json.loads(body)["data"]) == 3 for body in bodies)
 
 
+@pytest.mark.e2e
 def test_the_command_shows_figures_and_draws_a_plot(endpoint, tmp_path):
     key = endpoint.client.headers["Authorization"].removeprefix("Bearer ")
     options = ["--url", endpoint.url, "--key", key, "--duration", "1.2", "--users", "4", "--plot", "here/plot.png"]

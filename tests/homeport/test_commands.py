@@ -231,6 +231,7 @@ def test_a_damaged_pointer_does_not_hide_the_other_models(own_store, tmp_path):
     assert "AUC" in listed or "roc_auc" in listed
 
 
+@pytest.mark.e2e
 def test_a_killed_server_is_started_again(tmp_path, shop_store):
     port = free_port()
     try:

@@ -3,6 +3,7 @@
 import time
 from contextlib import contextmanager
 
+import pytest
 from opentelemetry.proto.logs.v1.logs_pb2 import LogRecord
 
 from observability.insights.batch import Batch
@@ -98,6 +99,7 @@ def test_deleting_goes_on_beside_writing(tmp_path):
         assert count(store)[0] == 4_000
 
 
+@pytest.mark.e2e
 def test_a_server_deletes_when_it_starts(tmp_path):
     old = span("old", start=time.time_ns() - 48 * HOUR)
     with insights(tmp_path) as running:

@@ -162,6 +162,7 @@ def black_hole():
             connection.close()
 
 
+@pytest.mark.e2e
 def test_a_receiver_that_never_answers_is_not_noticed_by_clients(tmp_path, shop_store, complete_row, monkeypatch):
     with black_hole() as port, telling(tmp_path, shop_store.root, Sink(port), monkeypatch, share="1") as running:
         post(running, complete_row, 50)
