@@ -159,7 +159,7 @@ def test_memory_does_not_grow_with_the_rows(folder, many):
         "print(re.search(r'VmHWM:\\s+(\\d+)', open('/proc/self/status').read())[1])"  # ru_maxrss is the parent's, too
     )
     peaks = {}
-    for times in (2, 8):
+    for times in (8, 24):  # fewer do not reach the peak each time: how far threads run ahead is chance
         for kind in ("parquet", "csv"):
             path = folder / f"{times}.{kind}"
             if kind == "parquet":
@@ -174,7 +174,8 @@ def test_memory_does_not_grow_with_the_rows(folder, many):
                 cwd=folder, env=os.environ | {"PYTHONPATH": str(ROOT)}, capture_output=True, text=True, check=True,
             )  # fmt: skip
             peaks[times, kind] = int(done.stdout.split()[-1]) // 1024
-    print(peaks)
+    added = 16 * table.nbytes / 2**20  # MB that would be there, too, if rows were kept
+    assert added > 200
     for kind in ("parquet", "csv"):
-        assert peaks[8, kind] <= 1.05 * peaks[2, kind] + 20
-        assert peaks[8, kind] <= 600
+        assert peaks[24, kind] - peaks[8, kind] < added / 3
+        assert peaks[24, kind] <= 600

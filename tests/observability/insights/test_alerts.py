@@ -2,6 +2,7 @@
 
 import json
 import threading
+import time
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
@@ -58,7 +59,8 @@ def rules(tmp_path):
 
 def send(running, failed, count):
     for _ in range(count):
-        running.take(traces(span(attributes={"http.response.status_code": 500 if failed else 200})))
+        attributes = {"http.response.status_code": 500 if failed else 200}
+        running.take(traces(span(start=time.time_ns(), attributes=attributes)))
 
 
 def state(running):
