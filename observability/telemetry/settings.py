@@ -26,11 +26,6 @@ class Settings(BaseSettings):
         env_prefix="HOMEPORT_TELEMETRY_", extra="forbid", frozen=True, use_attribute_docstrings=True
     )
 
-    @property
-    def is_sent(self) -> bool:
-        """Whether there is anywhere to send telemetry to."""
-        return bool(self.endpoint or self.azure.get_secret_value())
-
     endpoint: Annotated[str, AfterValidator(_address)] = ""
     """Where OTLP over HTTP goes, such as `http://127.0.0.1:4318`; empty is nowhere."""
 
@@ -60,3 +55,8 @@ class Settings(BaseSettings):
 
     interval_seconds: float = Field(default=5.0, gt=0, le=3600)
     """Time between two sendings."""
+
+    @property
+    def is_sent(self) -> bool:
+        """Whether there is anywhere to send telemetry to."""
+        return bool(self.endpoint or self.azure.get_secret_value())
