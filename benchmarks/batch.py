@@ -31,8 +31,8 @@ from bundle import Matrix, Store
 from bundle.manifest import Column, Value
 from bundle.model import Model
 from bundle.read import read_golden
-from pipeline.columns import Spelling, encoded
-from pipeline.output import Record
+from pipeline.batch.columns import Spelling, encoded
+from pipeline.batch.output import Record
 
 THREADS = 2
 CHUNK = 32_768

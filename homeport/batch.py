@@ -19,7 +19,7 @@ from homeport.stack import Stack
 from homeport.training import telemetry_settings
 
 if TYPE_CHECKING:
-    from pipeline import checkpoint
+    from pipeline.batch import checkpoint
 
 INTERRUPTED = 130  # as shells have it
 
@@ -60,8 +60,8 @@ def batch(
     sys.meta_path.insert(0, _WithoutPandas())
 
     from observability.telemetry import TelemetryError
-    from pipeline.batch import Request
-    from pipeline.telemetry import run_told
+    from pipeline.batch.run import Request
+    from pipeline.batch.telemetry import run_told
 
     store = Store(models)
     request = Request(
@@ -104,7 +104,7 @@ class Shown:
     """A watcher that draws a bar where there is a terminal."""
 
     def __init__(self) -> None:
-        from pipeline.checkpoint import Progress as Far
+        from pipeline.batch.checkpoint import Progress as Far
 
         self.progress = Far()
         self._bar = Progress(

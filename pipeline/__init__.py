@@ -1,1 +1,1 @@
-"""What runs around the endpoint: scoring files of any size, here or on Dask."""
+"""What runs around the endpoint: pipelines that retrain and promote, and the scoring of files of any size."""

@@ -9,14 +9,14 @@ from opentelemetry.sdk.metrics.export import Metric
 from bundle import Manifest, __version__
 from bundle.read import read_manifest
 from observability.telemetry import Job, Outlet, Settings, counter
-from pipeline.batch import Request, Result, Watcher, run
-from pipeline.checkpoint import Progress
+from pipeline.batch.checkpoint import Progress
+from pipeline.batch.run import Request, Result, Watcher, run
 
 log = logging.getLogger("homeport.batch")
 
 
 def run_told(request: Request, watcher: Watcher, settings: Settings) -> Result:
-    """`pipeline.batch.run`, which also tells what it does if there is anywhere to send it.
+    """`pipeline.batch.run.run`, which also tells what it does if there is anywhere to send it.
 
     Raises TelemetryError beside what that raises.
     """

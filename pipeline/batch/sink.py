@@ -13,7 +13,7 @@ import pyarrow as pa
 import pyarrow.csv
 import pyarrow.parquet as pq
 
-from pipeline.checkpoint import FOOTERS, ROWS, Draft
+from pipeline.batch.checkpoint import FOOTERS, ROWS, Draft
 from pipeline.errors import OutputUnusable
 
 _MAGIC = b"PAR1"

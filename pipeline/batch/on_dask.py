@@ -21,10 +21,10 @@ import pyarrow as pa
 from bundle.manifest import MANIFEST, MANIFEST_DIGEST
 from bundle.model import Model
 from bundle.read import read_manifest
-from pipeline.columns import Spelling
-from pipeline.engines import Work, ahead, in_order, model_rows
+from pipeline.batch.columns import Spelling
+from pipeline.batch.engines import Work, ahead, in_order, model_rows
+from pipeline.batch.score import Scored, score
 from pipeline.errors import SchedulerUnusable
-from pipeline.score import Scored, score
 
 if TYPE_CHECKING:
     from distributed import Client
@@ -116,7 +116,7 @@ def _knock(address: str) -> None:
 
 
 def score_there(digest: str, files: dict[str, bytes], rows: bytes, spelling: Spelling) -> tuple[bytes, bytes]:
-    """On a worker: `pipeline.score.score`, with everything packed."""
+    """On a worker: `pipeline.batch.score.score`, with everything packed."""
     with _loading:
         if digest not in _models:
             with tempfile.TemporaryDirectory() as folder:

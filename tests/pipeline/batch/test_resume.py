@@ -7,10 +7,10 @@ import pyarrow.parquet as pq
 import pytest
 
 from bundle import Store, write_bundle
-from pipeline.checkpoint import ERRORS, ROWS, Draft
+from pipeline.batch.checkpoint import ERRORS, ROWS, Draft
 from pipeline.errors import OutputUnusable
 from tests.conftest import MODEL, shop_frame, write_csv
-from tests.pipeline.conftest import Ended, Watching
+from tests.pipeline.batch.conftest import Ended, Watching
 
 STEPS = {"mini_batch_size": 10, "checkpoint_rows": 20}
 

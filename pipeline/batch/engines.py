@@ -1,4 +1,4 @@
-"""Who scores mini-batches: the threads of this process. Dask is in `pipeline.on_dask`."""
+"""Who scores mini-batches: the threads of this process. Dask is in `pipeline.batch.on_dask`."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from typing import NamedTuple, Protocol, TypeVar
 import pyarrow as pa
 
 from bundle.model import Model
-from pipeline.minibatch import MiniBatch
-from pipeline.score import Scored, score
+from pipeline.batch.minibatch import MiniBatch
+from pipeline.batch.score import Scored, score
 
 Item = TypeVar("Item")
 Answer = TypeVar("Answer")

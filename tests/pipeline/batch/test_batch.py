@@ -15,7 +15,7 @@ import pytest
 
 from pipeline.errors import InputUnusable, OutputUnusable, PipelineError, TooManyBadRows
 from tests.conftest import MODEL, shop_frame, write_csv
-from tests.pipeline.conftest import Watching, answers, as_trained, held
+from tests.pipeline.batch.conftest import Watching, answers, as_trained, held
 
 
 def text(path):

@@ -9,14 +9,14 @@ import sys
 import psutil
 import pytest
 
-from pipeline.columns import Spelling
+from pipeline.batch.columns import Spelling
+from pipeline.batch.on_dask import cluster, packed, score_there, unpacked
+from pipeline.batch.score import score
+from pipeline.batch.source import find
+from pipeline.batch.table import read_table
 from pipeline.errors import SchedulerUnusable
-from pipeline.on_dask import cluster, packed, score_there, unpacked
-from pipeline.score import score
-from pipeline.source import find
-from pipeline.table import read_table
 from tests.conftest import ROOT, free_port, shop_frame, wait_until, write_csv
-from tests.pipeline.conftest import Watching
+from tests.pipeline.batch.conftest import Watching
 
 
 def test_a_worker_scores_from_bytes_alone(model, shop_bundle, new_csv):

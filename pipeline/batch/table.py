@@ -8,12 +8,12 @@ from dataclasses import dataclass, replace
 import pyarrow as pa
 
 from bundle import Manifest
-from pipeline.columns import refused
-from pipeline.csv_rows import CsvRows, csv_rows
+from pipeline.batch.columns import refused
+from pipeline.batch.csv_rows import CsvRows, csv_rows
+from pipeline.batch.minibatch import MiniBatch
+from pipeline.batch.parquet_rows import ParquetRows, parquet_rows
+from pipeline.batch.source import File, Format, format_of
 from pipeline.errors import InputUnusable
-from pipeline.minibatch import MiniBatch
-from pipeline.parquet_rows import ParquetRows, parquet_rows
-from pipeline.source import File, Format, format_of
 
 Rows = CsvRows | ParquetRows
 

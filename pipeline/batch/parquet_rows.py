@@ -10,10 +10,10 @@ from dataclasses import dataclass
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from pipeline.columns import Spelling
+from pipeline.batch.columns import Spelling
+from pipeline.batch.minibatch import MiniBatch, Piece, cut
+from pipeline.batch.source import File
 from pipeline.errors import InputUnusable
-from pipeline.minibatch import MiniBatch, Piece, cut
-from pipeline.source import File
 
 _BUFFER = 1 << 20  # bytes of a column that are read at a time
 

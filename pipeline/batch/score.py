@@ -12,7 +12,7 @@ import pyarrow.compute as pc
 from bundle import Manifest
 from bundle.manifest import Label
 from bundle.model import Model, Outputs
-from pipeline.columns import Spelling, encoded
+from pipeline.batch.columns import Spelling, encoded
 
 FAILURES = pa.schema([("row", pa.int64()), ("column", pa.string()), ("value", pa.string()), ("reason", pa.string())])
 _SHOWN = 200  # letters of a value that is wrong

@@ -21,14 +21,14 @@ from bundle import Manifest, __version__
 from bundle.manifest import MANIFEST_DIGEST
 from bundle.model import Model
 from bundle.read import verify
-from pipeline.checkpoint import ERRORS, ROWS, Plan, Progress
-from pipeline.engines import Engine, Threads
+from pipeline.batch.checkpoint import ERRORS, ROWS, Plan, Progress
+from pipeline.batch.engines import Engine, Threads
+from pipeline.batch.minibatch import MiniBatch
+from pipeline.batch.output import Output, Record
+from pipeline.batch.score import Scored
+from pipeline.batch.source import digest, find
+from pipeline.batch.table import Table, read_table
 from pipeline.errors import OutputUnusable, TooManyBadRows
-from pipeline.minibatch import MiniBatch
-from pipeline.output import Output, Record
-from pipeline.score import Scored
-from pipeline.source import digest, find
-from pipeline.table import Table, read_table
 
 _ROWS = 32_768  # of a mini-batch, unless the table is wide
 _CELLS = 1 << 20
@@ -209,7 +209,7 @@ def _engine(request: Request) -> Iterator[Engine]:
     if request.scheduler is None:
         yield Threads(Model(request.bundle), request.threads or _cores())
         return
-    from pipeline.on_dask import cluster
+    from pipeline.batch.on_dask import cluster
 
     with cluster(request.scheduler, request.bundle) as dask:
         yield dask

@@ -10,7 +10,7 @@ from typing import NamedTuple
 import numpy as np
 import pyarrow as pa
 
-from pipeline.columns import Spelling
+from pipeline.batch.columns import Spelling
 
 
 class Rejected(NamedTuple):

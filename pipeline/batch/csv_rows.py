@@ -23,10 +23,10 @@ from charset_normalizer import from_bytes
 from fsspec.compression import compr
 from fsspec.utils import infer_compression
 
-from pipeline.columns import Spelling
+from pipeline.batch.columns import Spelling
+from pipeline.batch.minibatch import MiniBatch, Piece, Rejected, cut
+from pipeline.batch.source import File
 from pipeline.errors import InputUnusable
-from pipeline.minibatch import MiniBatch, Piece, Rejected, cut
-from pipeline.source import File
 
 _SEPARATORS = ",;\t|"
 _SNIFFED = 1 << 18  # bytes looked at to find encoding and separator

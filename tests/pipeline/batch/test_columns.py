@@ -9,7 +9,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from bundle import MISSING_WORDS, Encoder
-from pipeline.columns import Spelling, encoded, refused
+from pipeline.batch.columns import Spelling, encoded, refused
 from tests.bundle.test_encoding import COLOURS, column, tables
 
 CSV = Spelling(trimmed=True)

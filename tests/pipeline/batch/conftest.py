@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 
 from bundle.model import Model
-from pipeline.batch import Request, run
+from pipeline.batch.run import Request, run
 from tests.conftest import shop_frame, write_csv
 from trainer.table import read_table
 

@@ -13,13 +13,13 @@ from fsspec.implementations.local import LocalFileSystem
 
 from bundle import Manifest
 from bundle.store import fsync_directory, replace_file
-from pipeline.checkpoint import ERRORS, ROWS, Draft, Plan
-from pipeline.csv_rows import CsvRows
+from pipeline.batch.checkpoint import ERRORS, ROWS, Draft, Plan
+from pipeline.batch.csv_rows import CsvRows
+from pipeline.batch.score import answer_fields, answer_types
+from pipeline.batch.sink import CsvSink, ParquetSink, Sink
+from pipeline.batch.source import COMPRESSED_ENDINGS, file_system, format_by_ending
+from pipeline.batch.table import Table
 from pipeline.errors import OutputUnusable
-from pipeline.score import answer_fields, answer_types
-from pipeline.sink import CsvSink, ParquetSink, Sink
-from pipeline.source import COMPRESSED_ENDINGS, file_system, format_by_ending
-from pipeline.table import Table
 
 _RECORD = "batch.json"
 

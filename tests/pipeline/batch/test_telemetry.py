@@ -3,11 +3,11 @@
 import pytest
 
 from observability.telemetry import Settings
-from pipeline.batch import Request
+from pipeline.batch.run import Request
+from pipeline.batch.telemetry import run_told
 from pipeline.errors import TooManyBadRows
-from pipeline.telemetry import run_told
 from tests.conftest import free_port, shop_frame, write_csv
-from tests.pipeline.conftest import Watching
+from tests.pipeline.batch.conftest import Watching
 from tests.sink import Sink, attributes
 
 

@@ -1,0 +1,1 @@
+"""Files of any size, scored in mini-batches, here or on Dask."""
