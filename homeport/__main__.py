@@ -14,6 +14,7 @@ from bundle.manifest import Task
 from homeport import training
 from homeport.batch import batch
 from homeport.client import bench, explain, score
+from homeport.deploy import deploy
 from homeport.errors import HomeportError
 from homeport.logs import logs
 from homeport.options import DEFAULT_MODELS, DEFAULT_STATE, Host, InsightsPort, Models, Port, State, console
@@ -35,6 +36,7 @@ app = typer.Typer(
 keys = typer.Typer(help="The two keys of the endpoint.", no_args_is_help=True)
 app.add_typer(models, name="models")
 app.add_typer(keys, name="keys")
+app.add_typer(deploy, name="deploy")
 
 
 @app.command()

@@ -1,0 +1,1 @@
+"""Azure Container Instances: the one target there is."""
