@@ -21,3 +21,23 @@ class TooManyBadRows(PipelineError):
 
 class SchedulerUnusable(PipelineError):
     """Dask is not installed, does not answer, or cannot score."""
+
+
+class JobUnusable(PipelineError):
+    """A pipeline's job, or what a run assigns of it, makes no sense."""
+
+
+class DataRefused(PipelineError):
+    """The table does not fit the model that serves. Nothing was trained."""
+
+
+class NotProven(PipelineError):
+    """A new version is not what its bundle says. It was not promoted."""
+
+
+class SmokeTestFailed(PipelineError):
+    """The endpoint does not answer as the promoted version should."""
+
+
+class RunHeld(PipelineError):
+    """Another process has the run, or the model, in its hands."""

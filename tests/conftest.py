@@ -66,7 +66,7 @@ def shop_frame(rows: int = 600, seed: int = 0) -> pd.DataFrame:
             "spend.total": np.where(rng.random(rows) < 0.1, np.nan, spend),
             "is member": member,
             "colour": np.where(rng.random(rows) < 0.1, None, colour),
-            "seen at": 1_700_000_000 + rng.integers(0, 5_000_000, rows),
+            "seen at": 1_700_000_000 + rng.integers(0, 500_000, rows),
             "buys": np.where(score > 0.5, "yes", "no"),
         }
     )
