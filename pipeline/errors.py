@@ -41,3 +41,27 @@ class SmokeTestFailed(PipelineError):
 
 class RunHeld(PipelineError):
     """Another process has the run, or the model, in its hands."""
+
+
+class NotPublished(PipelineError):
+    """There is no such pipeline, or its version is there already."""
+
+
+class PipelineDisabled(PipelineError):
+    """A pipeline that is DISABLED takes no runs."""
+
+
+class RunUnknown(PipelineError):
+    """There is no such run of that pipeline."""
+
+
+class RunNotOver(PipelineError):
+    """What is asked of a run cannot be done in the state that it is in."""
+
+
+class EngineAway(PipelineError):
+    """Prefect does not answer, or not as it should."""
+
+
+class ServiceUnusable(PipelineError):
+    """The service cannot start."""

@@ -91,6 +91,19 @@ class RunFolder:
             if record.status not in ("NotStarted", "Completed"):
                 (self.path / f"{record.name}.json").unlink(missing_ok=True)
 
+    @property
+    def resumes(self) -> int:
+        """How often the run went on by itself after its process was gone."""
+        try:
+            return int((self.path / "resumes").read_text())
+        except (FileNotFoundError, ValueError):
+            return 0
+
+    @resumes.setter
+    def resumes(self, count: int) -> None:
+        self.path.mkdir(parents=True, exist_ok=True)
+        replace_file(self.path / "resumes", str(count).encode())
+
     @contextmanager
     def held(self) -> Iterator[None]:
         """Be the one process that runs this. Raises RunHeld if another does, also after HELD_SECONDS."""
