@@ -21,3 +21,19 @@ class TooManyBadRows(PipelineError):
 
 class SchedulerUnusable(PipelineError):
     """Dask is not installed, does not answer, or cannot score."""
+
+
+class ScheduleInvalid(PipelineError):
+    """A schedule or a trigger cannot be followed as it is given."""
+
+
+class NotOnAgenda(PipelineError):
+    """The pipeline has no such schedule or trigger."""
+
+
+class AgendaUnusable(PipelineError):
+    """The file of schedules and triggers cannot be opened."""
+
+
+class CheckFailed(PipelineError):
+    """What a trigger watches cannot be looked at now; it may be at the next look."""
