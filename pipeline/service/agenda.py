@@ -19,6 +19,8 @@ from pipeline.errors import AgendaUnusable, NotOnAgenda
 from pipeline.service.schedules import Schedule
 from pipeline.service.triggers import Memory, Trigger
 
+Stage = Literal["due", "waiting", "starting"]  # waiting: for a run under way to end
+
 
 class Fire(msgspec.Struct, frozen=True):
     """A run that is to begin."""
@@ -26,13 +28,13 @@ class Fire(msgspec.Struct, frozen=True):
     time: datetime
     key: str  # who starts it again with the same key gets the same run
     cause: str
-    stage: Literal["due", "waiting", "starting"]  # waiting: for a run under way to end
+    stage: Stage
     outcome: str = "Started."  # what is told once it has begun
 
 
-def fire_of(identity: str, time: datetime, cause: str, outcome: str = "Started.") -> Fire:
+def fire_of(identity: str, time: datetime, cause: str, outcome: str = "Started.", stage: Stage = "due") -> Fire:
     """What begins a run for a time of a schedule or a trigger."""
-    return Fire(time, f"{identity}@{time.isoformat()}", cause, "due", outcome)
+    return Fire(time, f"{identity}@{time.isoformat()}", cause, stage, outcome)
 
 
 class Last(msgspec.Struct, frozen=True):

@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import sqlite3
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
-from typing import Any, Protocol
+from typing import Any
+from weakref import WeakValueDictionary
 
 import msgspec
 
@@ -27,14 +29,9 @@ _LONG_AGO = datetime.min.replace(tzinfo=UTC)
 _BUSY = "a run of '{}' is queued or under way."
 log = logging.getLogger("homeport.pipeline")
 
-
-class Start(Protocol):
-    """Starts a run, the same one for the same key, and gives its id. Raises PipelineError if it may not run."""
-
-    def __call__(self, pipeline: str, cause: str, assignments: dict[str, Any], key: str) -> Awaitable[str]:
-        """Of the newest version of a pipeline."""
-
-
+# Of a pipeline, for a cause, with assignments and a key: a run, the same for the same key, whose id it gives. Raises
+# PipelineError if it may not run; after any other error it is asked again.
+Start = Callable[[str, str, dict[str, Any], str], Awaitable[str]]
 Ask = Callable[[str], Awaitable[bool]]  # whether a run of a pipeline is queued or under way
 Name = Callable[[str], Awaitable[str]]  # of the model that a pipeline makes
 
@@ -59,6 +56,7 @@ class Clock:
         self._start, self._busy, self._model = start, busy, model
         self._tasks: dict[str, asyncio.Task[None]] = {}  # by the id of what is attended to
         self._again: dict[str, datetime] = {}  # when a trigger is looked at next, or a run that waits is tried
+        self._turns: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()  # by pipeline
         self._woken = asyncio.Event()
 
     def wake(self) -> None:
@@ -124,11 +122,18 @@ class Clock:
         try:
             await (self._follow(record) if isinstance(record, Scheduled) else self._look(record))
         except Exception as error:  # whatever it is, the others go on and it is tried again
-            log.exception("Pipeline '%s': %s", record.pipeline, record.cause)
+            said = f"Not done, and tried again: {error!r}"
+            if record.last is None or record.last.outcome != said:  # once is enough
+                log.exception("Pipeline '%s', %s", record.pipeline, record.cause)
             now = self.now()
             self._again[record.id] = now + RETRY
             table = self.agenda.schedules if isinstance(record, Scheduled) else self.agenda.triggers
-            table.change(record.id, last=Last(now, _begun(record), f"Not done, and tried again: {error!r}"))
+            with suppress(sqlite3.Error):
+                table.change(record.id, last=Last(now, _begun(record), said))
+
+    def _turn(self, pipeline: str) -> asyncio.Lock:
+        """Who holds it may ask whether a run is under way, and start one, with nobody in between."""
+        return self._turns.setdefault(pipeline, asyncio.Lock())
 
     async def _follow(self, record: Scheduled) -> None:
         """Do what a schedule says."""
@@ -138,40 +143,44 @@ class Clock:
         if changed is None or changed.fire is None:
             return
         fire = changed.fire
-        if fire.stage != "starting":
-            if await self._busy(record.pipeline):
-                said = _BUSY.format(record.pipeline)
-                if record.schedule.overlap == "skip":
-                    schedules.swap(changed, fire=None, last=Last(fire.time, None, f"Skipped: {said}"))
+        async with self._turn(record.pipeline):
+            if fire.stage != "starting":
+                if await self._busy(record.pipeline):
+                    said = _BUSY.format(record.pipeline)
+                    if record.schedule.overlap == "skip":
+                        schedules.swap(changed, fire=None, last=Last(fire.time, None, f"Skipped: {said}"))
+                        return
+                    self._again[record.id] = now + RETRY
+                    waiting = msgspec.structs.replace(fire, stage="waiting")
+                    schedules.swap(changed, fire=waiting, last=Last(fire.time, None, f"Waits: {said}"))
                     return
-                self._again[record.id] = now + RETRY
-                waiting = msgspec.structs.replace(fire, stage="waiting")
-                schedules.swap(changed, fire=waiting, last=Last(fire.time, None, f"Waits: {said}"))
-                return
-            starting = msgspec.structs.replace(fire, stage="starting")
-            if schedules.swap(changed, fire=starting) is None:
-                return
-        await self._fire(schedules, changed, fire)
+                if schedules.swap(changed, fire=msgspec.structs.replace(fire, stage="starting")) is None:
+                    return
+            await self._fire(schedules, changed, fire)
 
     async def _look(self, record: Watched) -> None:
         """Look at what a trigger watches."""
         now, triggers = self.now(), self.agenda.triggers
         self._again[record.id] = now + timedelta(seconds=record.trigger.every_seconds)
-        fire = record.fire
-        if fire is None:
+        if record.fire:
+            await self._fire(triggers, record, record.fire)
+            return
+        if await self._busy(record.pipeline):  # it may fire only once that has ended: no need to look before
+            look = Look(record.memory, f"Not looked: {_BUSY.format(record.pipeline)}")
+        else:
             look = await self._seen(record)
-            if look.fires:
-                fire = fire_of(record.id, now, record.cause, f"Fired: {look.outcome}")
-                fire = msgspec.structs.replace(fire, stage="starting")
-            last = Last(now, _begun(record), look.outcome)
-            if triggers.swap(record, memory=look.memory, fire=fire, last=last) is None or fire is None:
+        if not look.fires:
+            triggers.swap(record, memory=look.memory, last=Last(now, _begun(record), look.outcome))
+            return
+        async with self._turn(record.pipeline):
+            if await self._busy(record.pipeline):  # by now: it is looked at anew when that has ended
                 return
-        await self._fire(triggers, record, fire)
+            fire = fire_of(record.id, now, record.cause, f"Fired: {look.outcome}", "starting")
+            if triggers.swap(record, memory=look.memory, fire=fire):
+                await self._fire(triggers, record, fire)
 
     async def _seen(self, record: Watched) -> Look:
         try:
-            if await self._busy(record.pipeline):
-                raise CheckFailed(_BUSY.format(record.pipeline))
             model = record.assignments.get("Model") or await self._model(record.pipeline)
             return await self.watcher.look(record.trigger, model, record.memory)
         except CheckFailed as error:

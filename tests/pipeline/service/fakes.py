@@ -48,6 +48,7 @@ class Service:
     under_way: set = field(default_factory=set)  # pipelines
     disabled: bool = False
     away: bool = False
+    lasting: bool = False  # whether a run, once started, is under way until the test says otherwise
     kill: str = ""  # where: before a run is accepted, after, or when it is asked what is under way
 
     async def start(self, pipeline, cause, assignments, key):
@@ -60,6 +61,8 @@ class Service:
         if self.disabled:
             raise Disabled(f"Pipeline '{pipeline}' is DISABLED. Enable it first.")
         self.runs.setdefault(key, (pipeline, cause, assignments))
+        if self.lasting:
+            self.under_way.add(pipeline)
         if self.kill == "after":
             raise Killed
         return f"run-{list(self.runs).index(key)}"
@@ -105,7 +108,8 @@ class Bench:
         self.open()
 
     def open(self):
-        self.agenda = Agenda(self.folder / "pipeline" / "pipeline.db")
+        self.path = self.folder / "pipeline" / "pipeline.db"
+        self.agenda = Agenda(self.path)
         client = httpx.AsyncClient(base_url=self.insights, transport=self.transport)
         watcher = Watcher(self.folder, Store(self.folder / "models"), client, self.evaluate, self.time)
         service = self.service

@@ -3,6 +3,7 @@
 import asyncio
 import os
 import signal
+import sqlite3
 import subprocess
 import sys
 import tempfile
@@ -128,6 +129,24 @@ def test_or_wait_and_one_waits_for_all(shop):
     assert shop.service.asked[1:] == [f"{identity}@2026-07-01T17:00:00+00:00"]
 
 
+def test_two_that_are_due_at_once_do_not_overlap(shop):
+    shop.service.lasting = True
+    skipping, waiting = plan(shop), plan(shop, overlap="queue")
+    memory = asyncio.run(shop.clock.watcher.begin(DataTrigger("a.csv", 1.0)))
+    shop.agenda.watch("shop", DataTrigger("a.csv", 1.0), {}, memory, NOON)
+    shop.write("a.csv", "new")
+    shop.tick(HOUR / 2)
+    shop.tick(HOUR / 2)  # schedules and the trigger, all now
+    assert len(shop.service.runs) == 1
+    shop.service.under_way.clear()
+    shop.tick(MINUTE)
+    shop.service.under_way.clear()
+    shop.tick(MINUTE)
+    causes = [cause.split()[1] for _, cause, _ in shop.service.runs.values()]
+    assert len(causes) == len(set(causes)) == 3
+    assert {skipping, waiting} < set(causes)
+
+
 def test_what_waits_is_given_up_with_its_schedule(shop):
     first, second = plan(shop, overlap="queue"), plan(shop, overlap="queue")
     shop.service.under_way.add("shop")
@@ -157,8 +176,8 @@ def test_an_engine_that_is_away_is_asked_again_for_the_same_run(shop, caplog):
     shop.tick(HOUR)
     shop.tick(RETRY / 2)  # not yet
     assert "tried again: ConnectError('no engine')" in outcome(shop, identity).outcome
-    assert "Traceback" in caplog.text
     shop.tick(RETRY)
+    assert caplog.text.count("Traceback (most recent") == 2  # once for each
     shop.service.away = False
     shop.tick(RETRY)
     assert set(shop.service.runs) == {f"{one}@2026-07-01T13:00:00+00:00" for one in (identity, other)}
@@ -172,7 +191,8 @@ def test_a_schedule_that_is_removed_while_it_is_asked_for_does_not_fire(shop):
         shop.agenda.schedules.remove("shop", identity)
         return False
 
-    shop.clock._busy = busy
+    shop.service.busy = busy
+    shop.reopen()
     shop.tick(HOUR)
     assert shop.service.asked == []
 
@@ -229,22 +249,20 @@ def test_whatever_happens_each_time_is_run_once_at_most_and_the_last_is_not_lost
 
 def test_what_takes_long_holds_nothing_else_up(shop):
     slow, quick = plan(shop, pipeline="slow"), plan(shop, pipeline="quick")
-    given_up = []
+    given_up, start = [], shop.service.start
 
     async def story():
-        let_go = asyncio.Event()
-        start = shop.service.start
-
         async def hesitate(pipeline, cause, assignments, key):
             try:
                 if pipeline == "slow":
-                    await let_go.wait()
+                    await asyncio.Event().wait()
             except asyncio.CancelledError:
                 given_up.append(key)
                 raise
             return await start(pipeline, cause, assignments, key)
 
-        shop.clock._start = hesitate
+        shop.service.start = hesitate
+        shop.reopen()
         running = asyncio.create_task(shop.clock.run())
         shop.time.now += HOUR
         shop.clock.wake()
@@ -259,6 +277,7 @@ def test_what_takes_long_holds_nothing_else_up(shop):
     asyncio.run(story())
     assert [pipeline for pipeline, _, _ in shop.service.runs.values()] == ["quick", "quick"]
     assert given_up == [f"{slow}@2026-07-01T13:00:00+00:00"]
+    shop.service.start = start
     shop.reopen()
     shop.tick()
     assert given_up[0] in shop.service.runs  # after a restart it is there all the same
@@ -287,10 +306,12 @@ def test_a_file_that_cannot_be_read_for_a_while_does_not_end_the_loop(shop, capl
     identity = plan(shop)
 
     async def story():
-        shop.agenda._connection.execute("ALTER TABLE triggers RENAME TO lost")
+        other = sqlite3.connect(shop.path)
+        other.execute("ALTER TABLE triggers RENAME TO lost")
         running = asyncio.create_task(shop.clock.run())
         await until(lambda: "The agenda cannot be read" in caplog.text)
-        shop.agenda._connection.execute("ALTER TABLE lost RENAME TO triggers")
+        other.execute("ALTER TABLE lost RENAME TO triggers")
+        other.close()
         shop.time.now += HOUR
         shop.clock.wake()
         await until(lambda: outcome(shop, identity))
@@ -319,7 +340,8 @@ async def main():
         (folder / "asked").write_text(key)
         await asyncio.Event().wait()
 
-    shop.clock._start = start
+    shop.service.start = start
+    shop.reopen()
     await shop.clock.run()
 
 asyncio.run(main())
