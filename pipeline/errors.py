@@ -65,3 +65,19 @@ class EngineAway(PipelineError):
 
 class ServiceUnusable(PipelineError):
     """The service cannot start."""
+
+
+class ScheduleInvalid(PipelineError):
+    """A schedule or a trigger cannot be followed as it is given."""
+
+
+class NotOnAgenda(PipelineError):
+    """The pipeline has no such schedule or trigger."""
+
+
+class AgendaUnusable(PipelineError):
+    """The file of schedules and triggers cannot be opened."""
+
+
+class CheckFailed(PipelineError):
+    """What a trigger watches cannot be looked at now; it may be at the next look."""
