@@ -38,6 +38,7 @@ def run_pipeline(
 
     Raises what the step that fails has said.
     """
+    logging.getLogger("homeport").setLevel(logging.INFO)
     log.info("pipeline %s (%s), %s; experiment %s; assigned: %s", pipeline, pipeline_id, cause, experiment, assignments)
     places, asked = Places(), Job.read(job)
     context = Context(places, RunFolder(places.data, str(flow_run.id)), experiment)
