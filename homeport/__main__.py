@@ -16,9 +16,19 @@ from homeport.batch import batch
 from homeport.client import bench, explain, score
 from homeport.errors import HomeportError
 from homeport.logs import logs
-from homeport.options import DEFAULT_MODELS, DEFAULT_STATE, Host, InsightsPort, Models, Port, State, console
+from homeport.options import (
+    DEFAULT_MODELS,
+    DEFAULT_STATE,
+    Host,
+    InsightsPort,
+    Models,
+    PipelinePort,
+    Port,
+    State,
+    console,
+)
 from homeport.stack import Stack
-from homeport.up import bring_up
+from homeport.up import Ports, bring_up
 from homeport.versions import models
 from pipeline.errors import PipelineError
 from serving.errors import ServingError
@@ -56,7 +66,9 @@ def train(
     max_trials: Annotated[
         int | None, typer.Option(min=2, help="End by trials instead: reproducible with --seed.")
     ] = None,
-    seed: Annotated[int, typer.Option(min=0, help="Seed of split, search and folds.")] = 0,
+    seed: Annotated[
+        int, typer.Option(min=0, help="Seed of search and folds; the untouched rows are always the same ones.")
+    ] = 0,
     repeats: Annotated[int, typer.Option(min=0, help="Search anew on so many further splits: mean and sd.")] = 0,
     promote: Annotated[bool, typer.Option(help="Make the new version the champion.")] = False,
     if_no_model: Annotated[bool, typer.Option("--if-no-model", help="Do nothing if there is a model already.")] = False,
@@ -106,6 +118,7 @@ def up(
     host: Host = "127.0.0.1",
     port: Port = 8000,
     insights_port: InsightsPort = 8080,
+    pipeline_port: PipelinePort = 8010,
     insights: Annotated[bool, typer.Option(help="Run insights, which takes the endpoint's telemetry.")] = True,
     models: Models = DEFAULT_MODELS,
     state: State = DEFAULT_STATE,
@@ -116,7 +129,8 @@ def up(
 
     Examples: `homeport up`, `homeport up --model sales --port 8001`
     """
-    bring_up(Store(models), Stack(state, models), model, host, port, insights_port if insights else None, console)
+    ports = Ports(port, insights_port if insights else None, pipeline_port)
+    bring_up(Store(models), Stack(state, models), model, host, ports, console)
 
 
 @app.command()

@@ -15,6 +15,10 @@ Port = Annotated[int, typer.Option(min=1, max=65535, envvar="HOMEPORT_SERVING_PO
 InsightsPort = Annotated[
     int, typer.Option(min=1, max=65535, envvar="HOMEPORT_INSIGHTS_PORT", help="Port of insights and its page.")
 ]
+PipelinePort = Annotated[
+    int,
+    typer.Option(min=1, max=65535, envvar="HOMEPORT_PIPELINE_PORT", help="Port of pipelines, once one is published."),
+]
 Rows = Annotated[
     str, typer.Argument(help="JSON, JSON lines, CSV or Parquet; - reads JSON from standard input.", metavar="FILE")
 ]

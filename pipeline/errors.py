@@ -44,7 +44,11 @@ class RunHeld(PipelineError):
 
 
 class NotPublished(PipelineError):
-    """There is no such pipeline, or its version is there already."""
+    """There is no such pipeline."""
+
+
+class VersionTaken(PipelineError):
+    """A version of that label is published, and versions never change."""
 
 
 class PipelineDisabled(PipelineError):

@@ -54,7 +54,7 @@ class Job(BaseModel):
     """End the search by trials instead."""
 
     seed: int = Field(default=0, ge=0)
-    """Seed of split, search and folds."""
+    """Seed of search and folds. The untouched rows are always the same ones."""
 
     margin: float = Field(default=0.0, ge=0)
     """How much better than the champion a model has to be to take its place, in the metric's unit."""

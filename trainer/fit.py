@@ -90,11 +90,12 @@ class Trained:
     baselines: dict[str, dict[str, float]]
 
 
-def train_once(request: Request, inspected: Inspected, seed: int, watcher: Watcher) -> Trained:
-    """Run one round with `seed` for the split, the search and the folds. Raises TrainerError."""
+def train_once(request: Request, inspected: Inspected, repeat: int, watcher: Watcher) -> Trained:
+    """Run one round; each `repeat` has a split of its own, and 0 that of every model's. Raises TrainerError."""
+    seed = request.seed + repeat
     frame, target = inspected.frame, inspected.target
     metric = metric_for(target.task, request.metric)
-    train, test = split(frame, target, seed)
+    train, test = split(frame, target, repeat)
     columns = describe(frame.iloc[train].dropna(axis="columns", how="all"))
     x, y = matrix(frame.iloc[train], columns), target.values[train]
     scale = (0.0, 1.0) if target.classes else (float(y.mean()), float(y.std()) or 1.0)

@@ -66,7 +66,7 @@ def train(request: Request, store: Store, watcher: Watcher) -> Manifest:
         inspected = replace(inspected, findings=(Finding("Encoding", "alert", guess), *inspected.findings))
     watcher.guardrails(inspected.findings)
     _check_examples(request, inspected)
-    trained = train_once(request, inspected, request.seed, watcher)
+    trained = train_once(request, inspected, 0, watcher)
     repeats = _repeat(request, inspected, watcher)
 
     watcher.stage("Export and parity gate")
@@ -138,7 +138,7 @@ def _repeat(request: Request, inspected: Inspected, watcher: Watcher) -> dict[st
     for number in range(1, request.repeats + 1):
         watcher.stage(f"Repeat {number} of {request.repeats}")
         try:
-            trained = train_once(request, inspected, request.seed + number, watcher)
+            trained = train_once(request, inspected, number, watcher)
         except (KeyboardInterrupt, SearchError):
             break
         if trained.found.interrupted:  # a search that was cut short says nothing of the others

@@ -39,10 +39,10 @@ class Difference:
 
 
 def untouched(request: Request) -> Untouched:
-    """The rows that a training of this request leaves out. Raises TableError."""
+    """The rows that every training on this table leaves out. Raises TableError."""
     labelled = request.table.frame[request.table.frame[request.target].notna()]
     inspected = inspect(request.table.frame, request.target, request.task, request.positive, request.drop)
-    test = split(inspected.frame, inspected.target, request.seed)[1]
+    test = split(inspected.frame, inspected.target, 0)[1]
     kept = labelled.loc[inspected.target.kept].iloc[test]
     return Untouched(kept, inspected.target, inspected.target.values[test])
 

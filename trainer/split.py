@@ -18,14 +18,14 @@ from trainer.target import Target
 TEST_SHARE = 0.2
 
 
-def split(frame: pd.DataFrame, target: Target, seed: int) -> tuple[Array, Array]:
-    """Places of the training and of the test rows, both rising; another seed is another split.
+def split(frame: pd.DataFrame, target: Target, number: int) -> tuple[Array, Array]:
+    """Places of the training and of the test rows, both rising. Each number is another split, 0 that of every model.
 
     Of each class (or of a regression's rows) the TEST_SHARE with the lowest digests are the test rows: exact
     in the share of each class, and in a table that has grown all but the rows next to that bound stay
     where they were (about 0.4 / √n of n rows of a class may not).
     """
-    digests = row_digests(frame, seed)
+    digests = row_digests(frame, number)
     groups = target.values if target.classes else np.zeros(len(frame), dtype=np.int64)
     test = np.zeros(len(frame), dtype=np.bool_)
     for group in np.unique(groups):
@@ -35,7 +35,7 @@ def split(frame: pd.DataFrame, target: Target, seed: int) -> tuple[Array, Array]
     return np.flatnonzero(~test), np.flatnonzero(test)
 
 
-def row_digests(frame: pd.DataFrame, seed: int) -> Array:
+def row_digests(frame: pd.DataFrame, number: int) -> Array:
     """A uint64 for each row from its values: the same in any table that has these columns, in any order."""
     names: Sequence[str] = sorted(frame.columns)
     plain = {
@@ -44,6 +44,6 @@ def row_digests(frame: pd.DataFrame, seed: int) -> Array:
         else frame[name].to_numpy(dtype="float64", na_value=np.nan)  # whole numbers too: next month one is missing
         for name in names
     }
-    key = f"homeport{seed % 10**8:08d}"
+    key = f"homeport{number % 10**8:08d}"
     hashed = pd.util.hash_pandas_object(pd.DataFrame(plain, index=frame.index), index=False, hash_key=key)
     return hashed.to_numpy()

@@ -44,6 +44,7 @@ STATUS: Mapping[type[errors.PipelineError], int] = {
     errors.JobUnusable: 422,
     errors.NotPublished: 404,
     errors.RunUnknown: 404,
+    errors.VersionTaken: 409,
     errors.PipelineDisabled: 409,
     errors.RunNotOver: 409,
     errors.EngineAway: 503,

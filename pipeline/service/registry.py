@@ -61,12 +61,12 @@ class Registry:
         self._database.close()
 
     def publish(self, name: str, job: Job, version: str, description: str) -> Published:
-        """Publish a version; without a name of its own it is the next number. Raises NotPublished if it is there."""
+        """Publish a version; without a name of its own it is the next number. Raises VersionTaken."""
         with self._lock:
             versions = [row[0] for row in self._rows("SELECT version FROM pipelines WHERE name = ?", name)]
             version = version or str(len(versions) + 1)
             if version in versions:
-                raise NotPublished(
+                raise VersionTaken(
                     f"{name} has a version '{version}' already, and versions never change: give another."
                 )
             made = Published(

@@ -1,4 +1,4 @@
-"""Runs the pipeline service: `python -m pipeline.service`."""
+"""Runs the pipeline service: `python -m pipeline`."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ GATE_SECONDS = 600
 def main() -> int:
     """Serve until a signal."""
     description = "Publishes and runs pipelines. Its settings are environment variables: docs/reference.md lists them."
-    argparse.ArgumentParser(prog="python -m pipeline.service", description=description).parse_args()
+    argparse.ArgumentParser(prog="python -m pipeline", description=description).parse_args()
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     for name in ("uvicorn.error", "httpx"):
         logging.getLogger(name).setLevel(logging.WARNING)
