@@ -5,6 +5,7 @@ A flow run is the one truth about a run: what it is of rides in its parameters a
 
 from __future__ import annotations
 
+import asyncio
 import sys
 from collections.abc import Sequence
 from datetime import UTC, datetime
@@ -18,6 +19,7 @@ POOL = "homeport"
 FLOW = "homeport-pipeline"  # pipeline.flow, which takes seconds to import
 ENTRY = "pipeline.flow.run_pipeline"
 PAGE = 200  # the most that Prefect lists at once
+_BUSY = (429, 503)
 
 Run = dict[str, Any]
 
@@ -120,15 +122,24 @@ class Engine:
     async def _call(
         self, method: str, path: str, body: object = None, *, missing: bool = False, exists: bool = False
     ) -> Any:
-        try:
-            response = await self._client.request(method, path, json=body)
-        except httpx.TransportError as error:
-            raise EngineAway(
-                f"Prefect does not answer at {self._client.base_url} ({error or type(error).__name__}). It takes some "
-                "seconds to start; the service's log says more."
-            ) from error
+        response = await self._asked(method, path, body)
         if (missing and response.status_code == 404) or (exists and response.status_code == 409):
             return None
         if not response.is_success:
             raise EngineAway(f"Prefect answered {method} {path} with {response.status_code}: {response.text[:300]}")
         return response.json() if response.content else None
+
+    async def _asked(self, method: str, path: str, body: object) -> httpx.Response:
+        """Ask again where the server says that its database is busy, as SQLite's is at times; nothing was done then."""
+        for patience in (0.2, 0.5, 1.0, 2.0, 4.0, None):
+            try:
+                response = await self._client.request(method, path, json=body)
+            except httpx.TransportError as error:
+                raise EngineAway(
+                    f"Prefect does not answer at {self._client.base_url} ({error or type(error).__name__}). It takes "
+                    "some seconds to start; the service's log says more."
+                ) from error
+            if response.status_code not in _BUSY or patience is None:
+                break
+            await asyncio.sleep(patience)
+        return response

@@ -13,7 +13,7 @@ from typing import Any, Literal
 
 import msgspec
 
-from pipeline.errors import NotPublished
+from pipeline.errors import NotPublished, VersionTaken
 from pipeline.job import Job
 from pipeline.steps.record import now
 

@@ -13,6 +13,7 @@ import psutil
 import pytest
 
 from bundle import Store
+from homeport.processes import Running
 from homeport.stack import Stack
 from pipeline.steps.record import RunFolder
 from tests.conftest import MODEL, free_port, shop_frame, wait_until, write_csv
@@ -64,6 +65,14 @@ class Pipelines:
         return [one for one in children if set(words) <= set(" ".join(one.cmdline()).split())]
 
 
+def started(stack: Stack) -> Running:
+    """The service, started by a process that ends, as a command's does."""
+    code = "from pathlib import Path; from homeport.stack import Stack; import sys; "
+    code += "Stack(*map(Path, sys.argv[1:])).start_pipeline()"
+    subprocess.run([sys.executable, "-c", code, stack.state, stack.models], check=True)
+    return stack.pipeline.running()
+
+
 @pytest.fixture(scope="module")
 def pipelines(tmp_path_factory):
     folder = tmp_path_factory.mktemp("pipelines")
@@ -90,7 +99,7 @@ def pipelines(tmp_path_factory):
     subprocess.run(up, cwd=folder, check=True, capture_output=True)
     stack = Stack(folder / ".homeport", folder / "models")
     try:
-        running = stack.start_pipeline()
+        running = started(stack)
         key = (stack.pipelines / "service.key").read_text()
         with httpx.Client(
             base_url=running.url, headers={"Authorization": f"Bearer {key}"}, trust_env=False, timeout=30
@@ -108,7 +117,7 @@ def test_publish_trigger_with_the_key_promote_and_the_endpoint_answers(pipelines
     command = [
         "curl", "-sf", "-X", "POST", published["Endpoint"], "-H", f"Authorization: Bearer {key}",
         "-H", "Content-Type: application/json", "-d",
-        '{"ExperimentName": "pipeline-rest-endpoint", "ParameterAssignments": {"MaxTrials": 12, "Learners": ["lgbm", "rf"]}}',
+        '{"ExperimentName": "pipeline-rest-endpoint", "ParameterAssignments": {"MaxTrials": 12}}',
     ]  # fmt: skip
     answer = subprocess.run(command, check=True, capture_output=True).stdout
     run = httpx.Response(200, content=answer).json()["Id"]
@@ -179,7 +188,7 @@ def test_the_whole_service_killed_forgets_nothing(pipelines):
         if process.is_running():
             process.kill()
     psutil.wait_procs(tree, 10)
-    pipelines.stack.start_pipeline()
+    started(pipelines.stack)
     assert pipelines.over("all", run, 180)["Status"] == "Completed"
     assert pipelines.store.champion("all").previous == ()
 
