@@ -27,6 +27,7 @@ from homeport.options import (
     State,
     console,
 )
+from homeport.pipeline_agenda import pipeline
 from homeport.stack import Stack
 from homeport.up import Ports, bring_up
 from homeport.versions import models
@@ -45,6 +46,7 @@ app = typer.Typer(
 keys = typer.Typer(help="The two keys of the endpoint.", no_args_is_help=True)
 app.add_typer(models, name="models")
 app.add_typer(keys, name="keys")
+app.add_typer(pipeline, name="pipeline")
 
 
 @app.command()

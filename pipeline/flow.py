@@ -17,7 +17,7 @@ from prefect.states import Completed
 from observability.telemetry import Settings as TelemetrySettings
 from pipeline.job import Job
 from pipeline.steps.record import RunFolder, lock
-from pipeline.steps.sequence import Outcome, run_steps
+from pipeline.steps.sequence import run_steps
 from pipeline.steps.settings import Places
 from pipeline.steps.step import Context, Step
 from pipeline.telemetry import told
@@ -53,7 +53,7 @@ def run_pipeline(
 
         outcome = run_steps(asked, pipeline, context, call)
         tell.outcome(outcome)
-    return Completed(message=_said(outcome))
+    return Completed(message=outcome.why)
 
 
 def as_task(step: Step[Any, Output], inputs: msgspec.Struct, context: Context, allow_reuse: bool) -> Output:
@@ -74,7 +74,3 @@ def as_task(step: Step[Any, Output], inputs: msgspec.Struct, context: Context, a
     )
     run()
     return given[-1]
-
-
-def _said(outcome: Outcome) -> str:
-    return f"{outcome.model} {outcome.version}: {'promoted' if outcome.promoted else 'not promoted'}, {outcome.why}"

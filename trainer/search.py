@@ -104,6 +104,7 @@ def search(
                 retrain_full=False,
                 skip_transform=True,
                 ensemble=False,
+                mlflow_logging=False,
                 auto_augment=False,  # copies of rare rows on both sides of a split make the scores lie
                 verbose=0,
             )

@@ -29,6 +29,8 @@ def environment(settings: Settings, credential: str) -> dict[str, str]:
     own = {
         "PREFECT_HOME": str(prefect),
         "PREFECT_API_URL": f"{settings.prefect_url}/api",
+        "PREFECT_UI_API_URL": f"{settings.prefect_page or settings.prefect_url}/api",
+        "PREFECT_UI_STATIC_DIRECTORY": str(prefect / "page"),  # its own folder may be read-only
         "PREFECT_API_AUTH_STRING": credential,
         "PREFECT_SERVER_API_AUTH_STRING": credential,
         "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
@@ -44,13 +46,13 @@ def environment(settings: Settings, credential: str) -> dict[str, str]:
         "HOMEPORT_PIPELINE_ENDPOINT": settings.endpoint,
         "HOMEPORT_PIPELINE_KEYS": str(settings.keys.absolute()),
     }
-    return {**os.environ, **own}
+    given = {name: value for name, value in os.environ.items() if value}  # what compose leaves empty is not set
+    return {**given, **own}
 
 
 def server_command(settings: Settings) -> list[str]:
-    """Prefect's server, on the address that settings name."""
-    address = urlsplit(settings.prefect_url)
-    where = ["--host", address.hostname or "127.0.0.1", "--port", str(address.port or 4200)]
+    """Prefect's server."""
+    where = ["--host", settings.prefect_host, "--port", str(urlsplit(settings.prefect_url).port or 4200)]
     return [sys.executable, "-m", "prefect", "server", "start", *where]
 
 

@@ -27,6 +27,9 @@ class Settings(Places):
     prefect_url: str = "http://127.0.0.1:4200"
     """Address of Prefect's server; its page is there too."""
 
+    prefect_host: str = "127.0.0.1"
+    """Address that Prefect's server listens on, on the port of its address."""
+
     prefect_page: str = ""
     """Address of Prefect's page as people open it; by default that of the server."""
 
