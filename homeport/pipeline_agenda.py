@@ -11,7 +11,7 @@ from rich.table import Table
 
 from homeport.errors import HomeportError
 from homeport.options import DEFAULT_STATE, State, console
-from homeport.pipeline_commands import Name, ServiceKey, ServiceUrl, assignments, pipeline, service
+from homeport.pipeline_commands import Name, ServiceKey, ServiceUrl, assignments, id_column, pipeline, service
 
 __all__ = ["pipeline"]  # with the commands of this module
 
@@ -53,7 +53,7 @@ def schedule(
 @pipeline.command()
 def schedules(name: Name, url: ServiceUrl = None, key: ServiceKey = None, state: State = DEFAULT_STATE) -> None:
     """List the schedules of a pipeline: when they fire next, and what came of the last time."""
-    table = Table("id", "when", "time zone", "next", "last", box=None)
+    table = Table(id_column("id"), "when", "time zone", "next", "last", box=None)
     for one in service(url, key, state).pipeline(name).schedules():
         last = f"{one.last.at}: {one.last.outcome}" if one.last else "-"
         following = (one.next or "-") if one.enabled else "disabled"
@@ -110,7 +110,7 @@ def trigger(
 @pipeline.command()
 def triggers(name: Name, url: ServiceUrl = None, key: ServiceKey = None, state: State = DEFAULT_STATE) -> None:
     """List the triggers of a pipeline, and what their last look found."""
-    table = Table("id", "kind", "looks at", "last", box=None)
+    table = Table(id_column("id"), "kind", "looks at", "last", box=None)
     for one in service(url, key, state).pipeline(name).triggers():
         last = f"{one.last.at}: {one.last.outcome}" if one.last else "-"
         table.add_row(one.id, one.kind, escape(one.path or f"PSI above {one.above}"), escape(last))

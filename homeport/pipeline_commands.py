@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 import typer
 from rich.markup import escape
-from rich.table import Table
+from rich.table import Column, Table
 
 from bundle.manifest import Task
 from homeport.errors import HomeportError
@@ -16,6 +16,12 @@ from homeport.options import DEFAULT_MODELS, DEFAULT_STATE, Models, State, conso
 from homeport.stack import Stack
 
 INTERRUPTED = 130  # as shells have it
+
+
+def id_column(title: str) -> Column:
+    """A column of ids, which are there to be copied: never cut short, however narrow the terminal."""
+    return Column(title, no_wrap=True, min_width=36)
+
 
 pipeline = typer.Typer(help="Pipelines: published, run, scheduled and watched.", no_args_is_help=True)
 
@@ -171,7 +177,7 @@ def runs(name: Name, url: ServiceUrl = None, key: ServiceKey = None, state: Stat
     """List the runs of a pipeline, the latest first."""
     from homeport.run_words import duration, moment, verdict
 
-    table = Table("run", "status", "created", "took", "cause", "what came of it", box=None)
+    table = Table(id_column("run"), "status", "created", "took", "cause", "what came of it", box=None)
     for one in service(url, key, state).pipeline(name).runs():
         told = one.details
         end = escape(verdict(told)) if told.is_over else ""

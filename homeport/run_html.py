@@ -41,7 +41,7 @@ def html(run: Run, note: str = "") -> str:
         below.append(escape(note))
     return (
         f'<div style="margin:4px 0">{title}</div>'
-        f'<table style="border-collapse:collapse;margin:4px 0;background:none"><thead><tr>{head}</tr></thead>'
+        f'<table style="color:inherit;border-collapse:collapse;margin:4px 0"><thead><tr>{head}</tr></thead>'
         f"<tbody>{rows}</tbody></table>" + "".join(f'<div style="margin:4px 0">{line}</div>' for line in below)
     )
 
