@@ -1,6 +1,8 @@
 """`homeport pipeline` and the library below it, beside a service in memory with the real one's paths and refusals."""
 
 import io
+import time
+from types import SimpleNamespace
 
 import pytest
 from rich.console import Console
@@ -29,7 +31,9 @@ def service(fake):
 
 
 @pytest.fixture
-def command(fake):
+def command(fake, monkeypatch):
+    monkeypatch.setattr("homeport.pipeline_run.time", SimpleNamespace(sleep=lambda _: None, monotonic=time.monotonic))
+
     def run(*words, code=0):
         where = ["--url", fake.url, "--key", fake.key]
         result = CliRunner().invoke(app, ["pipeline", *map(str, words), *where], env={"COLUMNS": "200"})
