@@ -39,10 +39,6 @@ class SmokeTestFailed(PipelineError):
     """The endpoint does not answer as the promoted version should."""
 
 
-class RunHeld(PipelineError):
-    """Another process has the run, or the model, in its hands."""
-
-
 class NotPublished(PipelineError):
     """There is no such pipeline."""
 

@@ -1,6 +1,6 @@
 """The flow that Prefect's worker runs in a process of its own: the steps as tasks.
 
-`python -m prefect.engine` finds it by the deployment's entry point, `pipeline.flow.run_pipeline`.
+`pipeline.start` becomes Prefect's engine, which finds it by the deployment's entry point, `pipeline.flow.run_pipeline`.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ def run_pipeline(
     model = asked.model or pipeline
     waits = places.data / "locks" / model
     waits.parent.mkdir(parents=True, exist_ok=True)
-    with context.folder.held(), lock(waits, None, ""), told(pipeline, str(flow_run.id), TelemetrySettings()) as tell:
+    with lock(waits), told(pipeline, str(flow_run.id), TelemetrySettings()) as tell:
 
         def call(step: Step[Any, Output], inputs: msgspec.Struct) -> Output:
             tell.step(step.name)

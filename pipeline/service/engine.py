@@ -112,7 +112,7 @@ class Engine:
                     "flow_id": flow["id"],
                     "entrypoint": ENTRY,
                     "work_pool_name": POOL,
-                    "job_variables": {"command": f"{sys.executable} -m prefect.engine", "working_dir": "/tmp"},  # noqa: S108
+                    "job_variables": {"command": f"{sys.executable} -m pipeline.start", "working_dir": "/tmp"},  # noqa: S108
                     "enforce_parameter_schema": False,
                 },
             )

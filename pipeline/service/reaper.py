@@ -19,7 +19,7 @@ log = logging.getLogger("homeport.pipeline")
 
 TAG = "homeport"  # of all runs of pipelines
 LOOK_SECONDS = 2.0
-STARTING_SECONDS = 20.0  # from a worker's word that it starts a process to the lock of that process
+STARTING_SECONDS = 15.0  # from a worker's word that it starts a process to the lock, the first thing that process does
 ENDING_SECONDS = 5.0  # a process that has ended well lets the lock go before its last word arrives
 RESUMES = 3  # in a row; a run that kills its process each time is given up
 

@@ -7,7 +7,6 @@ alive is asked of the kernel, not of a clock.
 from __future__ import annotations
 
 import fcntl
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -17,7 +16,6 @@ from typing import Any, Literal
 import msgspec
 
 from bundle.store import replace_file
-from pipeline.errors import RunHeld
 
 STEPS = (
     "ingest",
@@ -30,7 +28,6 @@ STEPS = (
     "smoke-test",
     "batch-score",
 )
-HELD_SECONDS = 60.0  # that a process which was given up may still take to end
 
 Status = Literal["NotStarted", "Running", "Completed", "Failed", "Skipped"]
 
@@ -106,9 +103,9 @@ class RunFolder:
 
     @contextmanager
     def held(self) -> Iterator[None]:
-        """Be the one process that runs this. Raises RunHeld if another does, also after HELD_SECONDS."""
+        """Be the one process that runs this; while another does, wait for its end."""
         self.path.mkdir(parents=True, exist_ok=True)
-        with lock(self.path / "lock", HELD_SECONDS, f"Run {self.run} is being run by another process."):
+        with lock(self.path / "lock"):
             yield
 
     def is_held(self) -> bool:
@@ -124,16 +121,8 @@ class RunFolder:
 
 
 @contextmanager
-def lock(path: Path, patience: float | None, held: str) -> Iterator[None]:
-    """Have a file's lock; wait so many seconds for it (None: as long as it takes). Raises RunHeld, saying `held`."""
-    deadline = None if patience is None else time.monotonic() + patience
+def lock(path: Path) -> Iterator[None]:
+    """Have a file's lock, once whoever has it lets it go."""
     with path.open("a") as file:
-        while True:
-            try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                break
-            except BlockingIOError:
-                if deadline is not None and time.monotonic() > deadline:
-                    raise RunHeld(f"{held} Cancel it, or wait for its end.") from None
-                time.sleep(0.2)
+        fcntl.flock(file, fcntl.LOCK_EX)
         yield

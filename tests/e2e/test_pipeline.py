@@ -156,7 +156,7 @@ def test_what_is_killed_in_the_middle_of_training_goes_on(pipelines, killed):
     pipelines.publish(name, Model=name, Serve=False)
     run = pipelines.start(name, MaxTrials=None, Budget=8)
     pipelines.until(name, run, "train")
-    victims = [] if killed == "server" else pipelines.processes("prefect.engine")
+    victims = [] if killed == "server" else pipelines.processes("pipeline.start")
     assert killed == "server" or victims
     if "worker" in killed:
         victims += pipelines.processes("prefect", "worker")

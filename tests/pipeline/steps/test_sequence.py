@@ -1,13 +1,14 @@
 """The steps of a pipeline, run as plain functions."""
 
 import json
+import threading
 
 import pytest
 
 from bundle import BundleError
-from pipeline.errors import DataRefused, JobUnusable, NotProven, RunHeld, SmokeTestFailed
+from pipeline.errors import DataRefused, JobUnusable, NotProven, SmokeTestFailed
 from pipeline.steps import release
-from pipeline.steps.record import RunFolder, lock
+from pipeline.steps.record import RunFolder
 from pipeline.steps.sequence import directly, run_steps
 from pipeline.steps.version import Version, champion_of, version_of
 from tests.conftest import MODEL, serve, wait_until
@@ -187,14 +188,20 @@ def test_a_batch_is_scored_at_the_end_by_the_champion(bench, tmp_path):
     assert json.loads((tmp_path / "scored.csv.batch.json").read_bytes())["rows"] == 600
 
 
-def test_one_process_runs_a_run(bench, monkeypatch):
-    monkeypatch.setattr("pipeline.steps.record.HELD_SECONDS", 0.1)
-    folder = RunFolder(bench.places.data, "a")
+def test_one_process_runs_a_run(bench):
+    folder, second = RunFolder(bench.places.data, "a"), RunFolder(bench.places.data, "a")
     assert not folder.is_held()
+    began = threading.Event()
+
+    def wait_for_its_turn():
+        with second.held():
+            began.set()
+
     with folder.held():
-        assert folder.is_held()
-        with pytest.raises(RunHeld), RunFolder(bench.places.data, "a").held():
-            pass
+        assert second.is_held()
+        thread = threading.Thread(target=wait_for_its_turn)
+        thread.start()
+        assert not began.wait(0.2)
+    thread.join(30)
+    assert began.is_set()
     assert not folder.is_held()
-    with lock(bench.places.data / "x", 0, ""):
-        pass
