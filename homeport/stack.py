@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from homeport.errors import StackError
 from homeport.processes import Running, Service, address
 
 LOOPBACK = "127.0.0.1"  # where insights listens: what it stores is for this machine
@@ -24,6 +25,7 @@ class Stack:
         self.switch = self.state / "telemetry.off"
         self.serving = Service(self.state, "serving", "HOMEPORT_SERVING", "--port")
         self.insights = Service(self.state, "observability.insights", "HOMEPORT_INSIGHTS", "--insights-port")
+        self.pipeline = Service(self.state, "pipeline", "HOMEPORT_PIPELINE", "--pipeline-port")
 
     def running(self) -> Running | None:
         """The endpoint, if it runs."""
@@ -56,6 +58,13 @@ class Stack:
             return False
         with self._locked():
             return any([self.serving.stop(), self.insights.stop()])
+
+    def start_pipeline(self) -> Running:
+        """The pipeline service, which must run. Raises StackError."""
+        running = self.pipeline.running()
+        if running is None:
+            raise StackError(f"No pipeline service runs here ({self.state}).")
+        return running
 
     def _launch_insights(self, endpoint: str, port: int | None) -> Running | None:
         if port is None:
