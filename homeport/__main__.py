@@ -17,6 +17,7 @@ from homeport.client import bench, explain, score
 from homeport.errors import HomeportError
 from homeport.logs import logs
 from homeport.options import DEFAULT_MODELS, DEFAULT_STATE, Host, InsightsPort, Models, Port, State, console
+from homeport.pipeline_commands import pipeline
 from homeport.stack import Stack
 from homeport.up import bring_up
 from homeport.versions import models
@@ -35,6 +36,7 @@ app = typer.Typer(
 keys = typer.Typer(help="The two keys of the endpoint.", no_args_is_help=True)
 app.add_typer(models, name="models")
 app.add_typer(keys, name="keys")
+app.add_typer(pipeline, name="pipeline")
 
 
 @app.command()

@@ -71,7 +71,7 @@ class FakePipelineService:
                         status, content = service.handle(self.command, self.path, self.headers["Authorization"], body)
                 except Refused as refused:
                     status, content = refused.status, {"message": str(refused)}
-                answer = json.dumps(content).encode()
+                answer = b"" if status == 204 else json.dumps(content).encode()
                 self.send_response(status)
                 self.send_header("Content-Length", str(len(answer)))
                 self.end_headers()
@@ -262,7 +262,14 @@ class FakePipelineService:
         if not found:
             raise Refused(404, f"{pipeline['Name']} has no such {parts[0][:-1]}: {parts[1]}.")
         kept.remove(found[0])
-        return 200, {}
+        return 204, {}
+
+    def switch_schedule(self, pipeline, parts, *_):
+        for name, schedule in self.schedules:
+            if (name, schedule["Id"]) == (pipeline["Name"], parts[1]):
+                schedule["Enabled"] = parts[2] == "enable"
+                return 200, schedule
+        raise Refused(404, f"{pipeline['Name']} has no such schedule: {parts[1]}.")
 
     def _run(self, pipeline: dict, run_id: str) -> dict:
         for run in self.runs:
@@ -340,6 +347,7 @@ ROUTES = {
     "POST runs/[^/]+/rerun": FakePipelineService.rerun,
     "GET schedules": FakePipelineService.list_schedules,
     "POST schedules": FakePipelineService.add_schedule,
+    "POST schedules/[^/]+/(enable|disable)": FakePipelineService.switch_schedule,
     "GET triggers": FakePipelineService.list_triggers,
     "POST triggers": FakePipelineService.add_trigger,
     "DELETE (schedules|triggers)/[^/]+": FakePipelineService.remove,
