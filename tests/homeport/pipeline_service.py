@@ -46,7 +46,7 @@ class FakePipelineService:
 
     def __init__(self) -> None:
         self.key = "service-key"
-        self.moves = True  # whether a look at a run moves it on
+        self.moves = 1  # by how much a look at a run moves it on
         self.fails_at = ""  # the step that fails
         self.promotes = True
         self.pipelines: list[dict] = []  # the newest last
@@ -196,7 +196,9 @@ class FakePipelineService:
 
     def show_run(self, pipeline, parts, *_):
         run = self._run(pipeline, parts[1])
-        if self.moves and run["Status"] in ("Queued", "Running"):
+        for _ in range(self.moves):
+            if run["Status"] not in ("Queued", "Running"):
+                break
             self._advance(run, DEFAULTS | self._named(run["PipelineId"])["Job"] | run["ParameterAssignments"])
         return 200, run
 
