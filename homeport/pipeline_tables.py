@@ -9,7 +9,7 @@ import msgspec
 from rich.table import Table
 from rich.text import Text
 
-from homeport.pipeline_records import Fired, Schedule, Trigger
+from homeport.pipeline_records import Fired, Job, Schedule, Trigger
 from homeport.pipelines import PublishedPipeline
 from homeport.run_view import STYLES
 from homeport.run_words import duration, figure, moment, printable, tone, verdict
@@ -33,9 +33,14 @@ def pipeline_table(pipeline: PublishedPipeline) -> Table:
         "name": pipeline.name, "version": pipeline.version, "status": pipeline.status, "Id": pipeline.id,
         "description": pipeline.description, "published": moment(pipeline.created), "endpoint": pipeline.endpoint,
     }  # fmt: skip
-    for name, value in (facts | msgspec.to_builtins(pipeline.job)).items():
-        if value != "":
-            table.add_row(name, _text(_plain(value)))
+    default = Job(pipeline.job.table)
+    for field in msgspec.structs.fields(Job):
+        value = getattr(pipeline.job, field.name)
+        if field.name == "table" or value != getattr(default, field.name):
+            facts[field.encode_name] = _plain(value)
+    for name, fact in facts.items():
+        if fact:
+            table.add_row(name, _text(fact))
     return table
 
 
@@ -109,8 +114,8 @@ def _plain(value: Any) -> str:
 
 def _table(*columns: str) -> Table:
     table = Table(box=None)
-    for column in columns:
-        table.add_column(column, overflow="fold")
+    for number, column in enumerate(columns):
+        table.add_column(column, overflow="fold", no_wrap=number == 0)  # an Id that is copied is on one line
     return table
 
 
