@@ -1,8 +1,11 @@
 """`homeport pipeline …` as a person runs it, against a service in memory."""
 
 import json
+import os
 import re
+import signal
 import subprocess
+import sys
 
 import pytest
 from typer.testing import CliRunner
@@ -10,6 +13,7 @@ from typer.testing import CliRunner
 from homeport.__main__ import app
 from homeport.errors import HomeportError, PipelineServiceError, StackError
 from homeport.pipeline_options import assignments
+from tests.conftest import ROOT
 from tests.homeport.pipeline_service import FakePipelineService
 from tests.homeport.test_pipelines import local_state
 
@@ -190,6 +194,25 @@ def test_its_key_goes_nowhere_else(fake, tmp_path, monkeypatch):
     with pytest.raises(HomeportError, match="goes nowhere else"):
         pipeline("list", "--state", local_state(tmp_path / "state", fake, fake.key))
     assert fake.asked == []
+
+
+def test_ctrl_c_leaves_a_run_that_is_watched_alone(fake, bank):
+    fake.moves = 0
+    pipeline("run", "bank")
+    watching = subprocess.Popen(
+        [sys.executable, "-m", "homeport", "pipeline", "watch", "bank"],
+        env=os.environ | {"PYTHONPATH": str(ROOT), "PYTHONUNBUFFERED": "1"},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    first = watching.stdout.readline()
+    watching.send_signal(signal.SIGINT)
+    said, errors = watching.communicate(timeout=30)
+    assert "Queued" in first
+    assert "the run goes on" in said
+    assert (watching.returncode, errors) == (130, "")
+    assert fake.runs[0]["Status"] == "Queued"
 
 
 def test_values_of_set_are_json_or_text(tmp_path, monkeypatch):
