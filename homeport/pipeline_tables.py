@@ -12,7 +12,7 @@ from rich.text import Text
 from homeport.pipeline_records import Fired, Job, Schedule, Trigger
 from homeport.pipelines import PublishedPipeline
 from homeport.run_view import STYLES
-from homeport.run_words import duration, figure, moment, printable, tone, verdict
+from homeport.run_words import duration, figure, moment, printable, tone
 
 
 def pipelines_table(pipelines: Sequence[PublishedPipeline]) -> Table | str:
@@ -49,13 +49,13 @@ def runs_table(pipeline: PublishedPipeline) -> Table | str:
     runs = [run.details for run in pipeline.runs()]
     if not runs:
         return f"{pipeline.name} has not run yet: `homeport pipeline run {pipeline.name}`."
-    table = _table("run", "status", "begun", "took", "experiment", "cause", "")
+    table = _table("run", "status", "begun", "took", "champion", "experiment", "cause")
     for run in runs:
-        said = Text(verdict(run), STYLES.get(tone(run), "")) if run.is_over else Text()
-        status = Text(run.status, STYLES.get(run.status, ""))
-        began = moment(run.started or run.created)
+        status = Text(run.status, STYLES.get(tone(run), ""))
+        began, took = moment(run.started or run.created), duration(run.seconds)
+        champion = f"now {run.model_version}" if run.promoted else "" if run.promoted is None else "stays"
         experiment, cause = _text(run.experiment_name), _text(run.cause)
-        table.add_row(_text(run.id), status, began, duration(run.seconds), experiment, cause, said)
+        table.add_row(_text(run.id), status, began, took, champion, experiment, cause)
     return table
 
 

@@ -92,7 +92,7 @@ def test_run_and_what_it_gave(fake, bank):
     assert fake.runs[0]["Id"] in said
     assert fake.runs[0]["ParameterAssignments"] == {"Budget": 600, "Drop": ["a"], "Metric": "rmse"}
     assert "✓ train: Completed" in pipeline("watch", "bank")
-    assert "Promoted: version 2" in pipeline("runs", "bank")
+    assert re.search(r"Completed .* now 2 +long +REST", pipeline("runs", "bank"))
     assert re.search(r"evaluate +accuracy +0\.9171", pipeline("metrics", "bank"))
     assert json.loads(pipeline("outputs", "bank", fake.runs[0]["Id"]))["compare"]["promote"] is True
     logs = pipeline("logs", "bank")
