@@ -18,7 +18,9 @@ def schedule(
     every: Annotated[str | None, typer.Option(help="Time between two runs: 30m, 2h, 1d.", metavar="TIME")] = None,
     cron: Annotated[str | None, typer.Option(help="Five fields of cron, in quotes.", metavar="FIELDS")] = None,
     start: Annotated[str | None, typer.Option(help="Not before this time: 2026-12-01T06:00.", metavar="TIME")] = None,
-    time_zone: Annotated[str | None, typer.Option(help="Zone of the times, such as Europe/Lisbon.")] = None,
+    time_zone: Annotated[
+        str | None, typer.Option(help="Zone of the times, such as Europe/Lisbon; by default UTC.")
+    ] = None,
     misfire: Annotated[
         Literal["once", "skip"], typer.Option(help="What is done about times at which the service did not run.")
     ] = "once",
@@ -99,7 +101,7 @@ def unschedule(
 def trigger(
     name: PipelineName,
     on_new_data: Annotated[
-        str | None, typer.Option(help="Run it when new files match this pattern, in quotes.", metavar="PATH")
+        str | None, typer.Option(help="Run it when the files of this pattern (in quotes) change.", metavar="PATH")
     ] = None,
     on_drift: Annotated[
         float | None, typer.Option(help="Run it when the traffic drifts by more than this (PSI).", metavar="PSI")
@@ -108,7 +110,9 @@ def trigger(
         str | None, typer.Option(help="Run it when the champion does worse on these labelled rows.", metavar="FILE")
     ] = None,
     metric: Annotated[str | None, typer.Option(help="With --on-accuracy: what is measured.")] = None,
-    below: Annotated[float | None, typer.Option(help="With --on-accuracy: run it below this.")] = None,
+    below: Annotated[
+        float | None, typer.Option(help="With --on-accuracy: the gate; above it for log_loss, rmse, mae.")
+    ] = None,
     assigned: Assigned = None,
     url: ServiceUrl = None,
     key: ServiceKey = None,

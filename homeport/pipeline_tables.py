@@ -96,7 +96,7 @@ def triggers_table(name: str, triggers: Sequence[Trigger]) -> Table | str:
 def _event(trigger: Trigger) -> str:
     match trigger.kind:
         case "data":
-            return f"new files: {trigger.path}"
+            return f"new data: {trigger.path}"
         case "drift":
             return f"drift above {trigger.above}"
         case "accuracy":

@@ -187,7 +187,7 @@ class PublishedPipeline:
         self.rest.tell("POST", path(*self.path, "schedules", schedule_id, "disable"))
 
     def run_on_data(self, pattern: str, pipeline_parameters: Assignments | None = None) -> Trigger:
-        """Run it whenever files that match `pattern` are there that it has not seen."""
+        """Run it whenever files that match `pattern` are new or have changed, once nobody writes them any more."""
         return self._trigger({"Kind": "data", "Path": pattern}, pipeline_parameters)
 
     def run_on_drift(self, above: float, pipeline_parameters: Assignments | None = None) -> Trigger:
@@ -197,7 +197,7 @@ class PublishedPipeline:
     def run_on_accuracy(
         self, labelled: str, metric: str, below: float, pipeline_parameters: Assignments | None = None
     ) -> Trigger:
-        """Run it whenever `metric` of the champion on a file of `labelled` rows falls `below` a value."""
+        """Run it whenever `metric` of the champion on `labelled` rows is past the gate: above it for losses."""
         body = {"Kind": "accuracy", "Path": labelled, "Metric": metric, "Below": below}
         return self._trigger(body, pipeline_parameters)
 

@@ -152,7 +152,7 @@ def test_triggers(fake, bank, tmp_path):
     pipeline("trigger", "bank", "--on-accuracy", "l.csv", "--metric", "accuracy", "--below", 0.9)
     assert fake.triggers[0][1]["Path"] == str(tmp_path / "new/*.csv")
     listed = " ".join(pipeline("triggers", "bank").split())
-    for wanted in ("new files: ", "drift above 0.2", "accuracy below 0.9"):
+    for wanted in ("new data: ", "drift above 0.2", "accuracy below 0.9"):
         assert wanted in listed
     pipeline("untrigger", "bank", fake.triggers[0][1]["Id"])
     assert len(fake.triggers) == 2
