@@ -27,7 +27,7 @@ from homeport.options import (
     State,
     console,
 )
-from homeport.pipeline_agenda import pipeline
+from homeport.pipeline_commands import pipeline
 from homeport.stack import Stack
 from homeport.up import Ports, bring_up
 from homeport.versions import models

@@ -109,8 +109,8 @@ class PipelineRun:
             if not found.lines:
                 time.sleep(self._rest.poll_seconds)
 
-    def follow(self) -> Iterator[Seen]:
-        """Looks at it until it is over, one a poll. A service that is away for a while is waited for."""
+    def follow(self, away_seconds: float = AWAY_SECONDS) -> Iterator[Seen]:
+        """Looks at it until it is over, one a poll. A service that is away is waited for, but not for longer."""
         seen = Seen(self.get_details())
         answered = time.monotonic()
         yield seen
@@ -120,7 +120,7 @@ class PipelineRun:
                 seen = Seen(self.get_details())
                 answered = time.monotonic()
             except PipelineServiceAway as error:
-                if time.monotonic() - answered > AWAY_SECONDS:
+                if time.monotonic() - answered > away_seconds:
                     raise
                 seen = Seen(seen.run, str(error))
             yield seen

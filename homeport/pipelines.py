@@ -69,7 +69,7 @@ class PipelineService:
         state = Path(state).absolute()
         running = Service(state, "pipeline", "HOMEPORT_PIPELINE", "--pipeline-port").running()
         if running is None:
-            raise PipelineServiceError(f"No pipeline service runs here ({state}): `homeport pipeline list` starts it.")
+            raise PipelineServiceError(f"No pipeline service runs here ({state}): `homeport up` starts it.")
         return cls(running.url, key or _service_key(state / "pipeline" / "service.key"))
 
     def publish(self, name: str, job: Job, version: str | None = None, description: str = "") -> PublishedPipeline:
@@ -178,8 +178,16 @@ class PublishedPipeline:
         """Delete a schedule."""
         self.rest.tell("DELETE", path(*self.path, "schedules", schedule_id))
 
+    def enable_schedule(self, schedule_id: str) -> None:
+        """Let a schedule run it."""
+        self.rest.tell("POST", path(*self.path, "schedules", schedule_id, "enable"))
+
+    def disable_schedule(self, schedule_id: str) -> None:
+        """Let a schedule run it no more, until it is enabled."""
+        self.rest.tell("POST", path(*self.path, "schedules", schedule_id, "disable"))
+
     def run_on_data(self, pattern: str, pipeline_parameters: Assignments | None = None) -> Trigger:
-        """Run it whenever files that match `pattern` are there that it has not seen."""
+        """Run it whenever files that match `pattern` are new or have changed, once nobody writes them any more."""
         return self._trigger({"Kind": "data", "Path": pattern}, pipeline_parameters)
 
     def run_on_drift(self, above: float, pipeline_parameters: Assignments | None = None) -> Trigger:
@@ -189,7 +197,7 @@ class PublishedPipeline:
     def run_on_accuracy(
         self, labelled: str, metric: str, below: float, pipeline_parameters: Assignments | None = None
     ) -> Trigger:
-        """Run it whenever `metric` of the champion on a file of `labelled` rows falls `below` a value."""
+        """Run it whenever `metric` of the champion on `labelled` rows is past the gate: above it for losses."""
         body = {"Kind": "accuracy", "Path": labelled, "Metric": metric, "Below": below}
         return self._trigger(body, pipeline_parameters)
 

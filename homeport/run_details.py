@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import sys
+from importlib import import_module
 
 from rich.console import Console
 from rich.live import Live
 
 from homeport.pipeline_records import Run
-from homeport.pipeline_run import PipelineRun
+from homeport.pipeline_run import PipelineRun, Seen
 from homeport.run_html import html
 from homeport.run_view import view
 from homeport.run_words import changes, printable
@@ -53,18 +54,18 @@ class RunDetails:
     def _live(self, console: Console) -> Run:
         with Live(console=console, auto_refresh=False) as live:
             for seen in self.run.follow():
-                live.update(view(seen.run, seen.away), refresh=True)
+                live.update(view(seen.run, _note(seen)), refresh=True)
         return seen.run
 
     def _lines(self, console: Console) -> Run:
         before, was_away = None, False
-        for run, away in self.run.follow():
-            lines = [*changes(before, run), *([f"{printable(away)} Asking again."] if away and not was_away else [])]
+        for seen in self.run.follow():
+            lines = [*changes(before, seen.run), *([_note(seen)] if seen.away and not was_away else [])]
             for line in lines:
                 console.print(line, highlight=False, markup=False, soft_wrap=True)
-            before, was_away = run, bool(away)
-        console.print(f"Page: {printable(run.page)}", highlight=False, markup=False, soft_wrap=True)
-        return run
+            before, was_away = seen.run, bool(seen.away)
+        console.print(f"Page: {printable(seen.run.page)}", highlight=False, markup=False, soft_wrap=True)
+        return seen.run
 
     def _in_place(self) -> None:
         """One output that is replaced, from the cell's own thread.
@@ -72,13 +73,12 @@ class RunDetails:
         Messages of a background thread would belong to whatever cell runs by then, and the last one be lost where
         no cell runs any more.
         """
-        from IPython.display import display
-
+        display = import_module("IPython.display").display  # it is there where a notebook is, and nowhere else
         handle = None
         shown: dict[str, str] = {}
         try:
             for seen in self.run.follow():
-                content = _bundle(seen.run, f"{seen.away} Asking again." if seen.away else "")
+                content = _bundle(seen.run, _note(seen))
                 if handle is None:
                     handle = display(content, raw=True, display_id=True)
                 elif content != shown:
@@ -93,13 +93,14 @@ def _bundle(run: Run, note: str) -> dict[str, str]:
     """What a notebook keeps: the table, and the same as text for whoever shows no HTML."""
     console = Console(width=100, no_color=True, force_terminal=False, force_jupyter=False)
     with console.capture() as captured:
-        console.print(view(run))
-    return {"text/html": html(run, note), "text/plain": f"{captured.get()}{note}"}
+        console.print(view(run, note))
+    return {"text/html": html(run, note), "text/plain": captured.get()}
+
+
+def _note(seen: Seen) -> str:
+    return f"{printable(seen.away)} Asking again." if seen.away else ""
 
 
 def _in_notebook() -> bool:
-    if "IPython" not in sys.modules:
-        return False
-    from IPython import get_ipython
-
-    return hasattr(get_ipython(), "kernel")
+    shell = sys.modules.get("IPython")
+    return shell is not None and hasattr(shell.get_ipython(), "kernel")

@@ -5,14 +5,15 @@ from __future__ import annotations
 from html import escape
 
 from homeport.pipeline_records import Run, Step
-from homeport.run_words import duration, figures, mark, verdict
+from homeport.run_words import NOT_PROMOTED, duration, figures, mark, tone, verdict
 
 _FAINT = "rgba(128,128,128,.3)"
 _COLOURS = {
-    "Running": "#2f81c7", "Completed": "#2e9d5d", "Failed": "#d9534a", "Canceled": "#c08a1e",
-    "NotStarted": "#8a8a8a", "Skipped": "#8a8a8a",
+    "Running": "#2f81c7", "Completed": "#2e9d5d", NOT_PROMOTED: "#c08a1e", "Failed": "#d9534a",
+    "Canceled": "#c08a1e", "NotStarted": "#8a8a8a", "Skipped": "#8a8a8a",
 }  # fmt: skip
 _CELL = f"text-align:left;vertical-align:top;padding:3px 14px 3px 0;border:0;border-bottom:1px solid {_FAINT}"
+_TABLE = "border-collapse:collapse;margin:4px 0;background:none;color:inherit;font:inherit"
 _FIGURE = "text-align:right;white-space:nowrap"
 
 
@@ -33,15 +34,16 @@ def html(run: Run, note: str = "") -> str:
     rows = "".join(map(_row, run.steps))
     below = []
     if run.is_over:
-        kind = "Canceled" if run.promoted is False else run.status
-        below.append(_coloured(verdict(run), kind, bold=run.status == "Completed"))
+        below.append(_coloured(verdict(run), tone(run), bold=True))
     if run.page.startswith(("http://", "https://")):
-        below.append(f'<a href="{escape(run.page)}" target="_blank" rel="noopener">This run in Prefect</a>')
+        below.append(
+            f'<a href="{escape(run.page)}" target="_blank" rel="noopener" style="color:inherit">This run in Prefect</a>'
+        )
     if note:
         below.append(escape(note))
     return (
         f'<div style="margin:4px 0">{title}</div>'
-        f'<table style="color:inherit;border-collapse:collapse;margin:4px 0"><thead><tr>{head}</tr></thead>'
+        f'<table style="{_TABLE}"><thead><tr>{head}</tr></thead>'
         f"<tbody>{rows}</tbody></table>" + "".join(f'<div style="margin:4px 0">{line}</div>' for line in below)
     )
 
@@ -51,7 +53,7 @@ def _row(step: Step) -> str:
     took = "" if step.reused or step.status in ("NotStarted", "Skipped") else duration(step.seconds)
     cells = (
         ("", _coloured(mark(step), step.status)),
-        ("", escape(step.name)),
+        ("white-space:nowrap", escape(step.name)),
         ("", _coloured(status, step.status)),
         (_FIGURE, took),
         ("", _told(step)),

@@ -8,27 +8,24 @@ from rich.table import Table
 from rich.text import Text
 
 from homeport.pipeline_records import Run, Step
-from homeport.run_words import duration, figures, mark, printable, verdict
+from homeport.run_words import NOT_PROMOTED, duration, figures, mark, printable, tone, verdict
 
 BAR = 16
 STYLES = {
-    "Running": "cyan", "Completed": "green", "Failed": "red", "Canceled": "yellow", "NotStarted": "dim",
-    "Skipped": "dim",
+    "Running": "cyan", "Completed": "green", NOT_PROMOTED: "yellow", "Failed": "red", "Canceled": "yellow",
+    "NotStarted": "dim", "Skipped": "dim",
 }  # fmt: skip
 
 
-def view(run: Run, away: str = "") -> Group:
-    """All that is known of a run; `away` says why nothing newer is."""
+def view(run: Run, note: str = "") -> Group:
+    """All that is known of a run, with a `note` below it."""
     parts: list[RenderableType] = [_title(run), _steps(run)]
     if run.is_over:
-        style = (
-            STYLES["Completed"] if run.promoted else STYLES.get(run.status, "") if run.promoted is None else "yellow"
-        )
-        parts += [Text(verdict(run), f"bold {style}" if run.status == "Completed" else style), ""]
+        parts.append(Text(verdict(run), f"bold {STYLES.get(tone(run), '')}"))
     if run.page:
         parts.append(Text.assemble("Page: ", (printable(run.page), f"link {printable(run.page)}")))
-    if away:
-        parts.append(Text(f"{printable(away)} Asking again.", "yellow"))
+    if note:
+        parts.append(Text(printable(note), "yellow"))
     return Group(*parts)
 
 

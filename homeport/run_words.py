@@ -46,9 +46,9 @@ def moment(iso: str | None) -> str:
 
 def figure(value: Any) -> str:
     """A metric with the digits that mean something."""
-    if isinstance(value, float) and not value.is_integer():
+    if isinstance(value, float):
         return f"{value:,.4f}" if abs(value) < 1000 else f"{value:,.0f}"
-    return f"{value:,.0f}" if isinstance(value, int | float) else printable(str(value))
+    return printable(str(value))
 
 
 def figures(metrics: Mapping[str, Any]) -> str:

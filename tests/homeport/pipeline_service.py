@@ -46,7 +46,7 @@ class FakePipelineService:
 
     def __init__(self) -> None:
         self.key = "service-key"
-        self.moves = True  # whether a look at a run moves it on
+        self.moves = 1  # by how much a look at a run moves it on
         self.fails_at = ""  # the step that fails
         self.promotes = True
         self.pipelines: list[dict] = []  # the newest last
@@ -71,7 +71,7 @@ class FakePipelineService:
                         status, content = service.handle(self.command, self.path, self.headers["Authorization"], body)
                 except Refused as refused:
                     status, content = refused.status, {"message": str(refused)}
-                answer = json.dumps(content).encode()
+                answer = b"" if status == 204 else json.dumps(content).encode()
                 self.send_response(status)
                 self.send_header("Content-Length", str(len(answer)))
                 self.end_headers()
@@ -134,9 +134,8 @@ class FakePipelineService:
             raise Refused(422, f"A job has no {', '.join(sorted(unknown))}.")
         if not re.fullmatch(r"[a-z0-9][a-z0-9._-]*", name):
             raise Refused(422, f"'{name}' is no name: use small letters, digits, dots and dashes.")
-        number = str(1 + sum(one["Name"] == name for one in self.pipelines))
         published = {
-            "Id": str(uuid.uuid4()), "Name": name, "Version": given.get("Version") or number,
+            "Id": str(uuid.uuid4()), "Name": name, "Version": given.get("Version") or "1.0",
             "Description": given["Description"], "Status": "ACTIVE", "Created": self._now(),
             "Endpoint": f"{self.url}/pipelines/{name}/runs", "Job": DEFAULTS | job, "Keys": None,
         }  # fmt: skip
@@ -197,7 +196,9 @@ class FakePipelineService:
 
     def show_run(self, pipeline, parts, *_):
         run = self._run(pipeline, parts[1])
-        if self.moves and run["Status"] in ("Queued", "Running"):
+        for _ in range(self.moves):
+            if run["Status"] not in ("Queued", "Running"):
+                break
             self._advance(run, DEFAULTS | self._named(run["PipelineId"])["Job"] | run["ParameterAssignments"])
         return 200, run
 
@@ -263,7 +264,14 @@ class FakePipelineService:
         if not found:
             raise Refused(404, f"{pipeline['Name']} has no such {parts[0][:-1]}: {parts[1]}.")
         kept.remove(found[0])
-        return 200, {}
+        return 204, {}
+
+    def switch_schedule(self, pipeline, parts, *_):
+        for name, schedule in self.schedules:
+            if (name, schedule["Id"]) == (pipeline["Name"], parts[1]):
+                schedule["Enabled"] = parts[2] == "enable"
+                return 200, schedule
+        raise Refused(404, f"{pipeline['Name']} has no such schedule: {parts[1]}.")
 
     def _run(self, pipeline: dict, run_id: str) -> dict:
         for run in self.runs:
@@ -341,6 +349,7 @@ ROUTES = {
     "POST runs/[^/]+/rerun": FakePipelineService.rerun,
     "GET schedules": FakePipelineService.list_schedules,
     "POST schedules": FakePipelineService.add_schedule,
+    "POST schedules/[^/]+/(enable|disable)": FakePipelineService.switch_schedule,
     "GET triggers": FakePipelineService.list_triggers,
     "POST triggers": FakePipelineService.add_trigger,
     "DELETE (schedules|triggers)/[^/]+": FakePipelineService.remove,
