@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -33,4 +34,6 @@ ModelName = Annotated[str, typer.Argument(help="Name of the model.", metavar="MO
 DEFAULT_MODELS = Path("models")
 DEFAULT_STATE = Path(".homeport")
 
-console = Console()
+_WIDTH_OF_A_PIPE = 1000  # columns: what is piped to another program is never cut or wrapped to fit a screen
+
+console = Console(width=None if sys.stdout.isatty() else _WIDTH_OF_A_PIPE)

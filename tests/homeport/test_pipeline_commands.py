@@ -25,7 +25,6 @@ def fake(tmp_path, monkeypatch):
     with FakePipelineService() as service:
         monkeypatch.setenv("HOMEPORT_PIPELINE_URL", service.url)
         monkeypatch.setenv("HOMEPORT_PIPELINE_KEY", service.key)
-        monkeypatch.setenv("COLUMNS", "200")
         service.moves = 20  # to its end at one look
         monkeypatch.chdir(tmp_path)
         yield service
