@@ -15,6 +15,7 @@ from homeport import training
 from homeport.batch import batch
 from homeport.client import bench, explain, score
 from homeport.errors import HomeportError
+from homeport.experiments import experiments
 from homeport.logs import logs
 from homeport.options import (
     DEFAULT_MODELS,
@@ -72,6 +73,8 @@ def train(
         int, typer.Option(min=0, help="Seed of search and folds; the untouched rows are always the same ones.")
     ] = 0,
     repeats: Annotated[int, typer.Option(min=0, help="Search anew on so many further splits: mean and sd.")] = 0,
+    experiment: Annotated[str | None, typer.Option(help="Name in the experiment log; by default the model's.")] = None,
+    log: Annotated[bool, typer.Option(envvar="HOMEPORT_LOG", help="Write an experiment log (MLflow).")] = True,
     promote: Annotated[bool, typer.Option(help="Make the new version the champion.")] = False,
     if_no_model: Annotated[bool, typer.Option("--if-no-model", help="Do nothing if there is a model already.")] = False,
     models: Models = DEFAULT_MODELS,
@@ -92,7 +95,7 @@ def train(
     options = training.Options(
         table, file, target, name, task, positive, tuple(drop or ()), metric,
         tuple(part.strip() for part in (learners or "").split(",") if part.strip()),
-        budget, max_trials, seed, repeats,
+        budget, max_trials, seed, repeats, experiment, log,
     )  # fmt: skip
     store = Store(models)
     if if_no_model and (names := store.names()):
@@ -146,6 +149,7 @@ app.command()(explain)
 app.command()(bench)
 app.command()(batch)
 app.command()(logs)
+app.command()(experiments)
 
 
 @keys.command("show")

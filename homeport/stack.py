@@ -28,6 +28,7 @@ class Stack:
         self.insights = Service(self.state, "observability.insights", "HOMEPORT_INSIGHTS", "--insights-port")
         self.pipeline = Service(self.state, "pipeline", "HOMEPORT_PIPELINE", "--pipeline-port")
         self.pipelines = self.state / "pipeline"
+        self.tracking = f"sqlite:///{self.state / 'mlflow' / 'mlflow.db'}"  # as MLFLOW_TRACKING_URI has it
 
     def running(self) -> Running | None:
         """The endpoint, if it runs."""
@@ -88,6 +89,7 @@ class Stack:
             "HOMEPORT_PIPELINE_KEYS": str(self.keys),
             "HOMEPORT_PIPELINE_PREFECT_URL": f"http://{LOOPBACK}:{prefect}",
             "HOMEPORT_TELEMETRY_SWITCH": str(self.switch),
+            "MLFLOW_TRACKING_URI": os.environ.get("MLFLOW_TRACKING_URI") or self.tracking,
         }
         if serving:
             settings["HOMEPORT_PIPELINE_ENDPOINT"] = serving.url

@@ -29,6 +29,8 @@ from trainer.table import Table, read_table
 hypothesis.settings.register_profile("untimed", deadline=None)
 hypothesis.settings.load_profile("untimed")
 
+os.environ["HOMEPORT_LOG"] = "false"  # an experiment log takes seconds, and has tests of its own
+
 ROOT = Path(__file__).parent.parent
 MODEL = "shop"
 

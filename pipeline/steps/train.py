@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 from collections.abc import Sequence
 from dataclasses import replace
 
@@ -13,9 +14,9 @@ from observability.telemetry import Settings as TelemetrySettings
 from pipeline.steps.data import Data, request
 from pipeline.steps.step import Context, Step
 from pipeline.steps.version import Version, is_there
+from trainer.experiments import Log, train_logged
 from trainer.guardrails import Finding
 from trainer.search import MAX_TRIAL_SHARE, Trial
-from trainer.telemetry import train_told
 from trainer.vote import Candidate
 
 log = logging.getLogger("homeport.pipeline")
@@ -42,7 +43,10 @@ def train(inputs: Training, context: Context) -> Version:
         budget=inputs.budget,
         max_trials=inputs.max_trials,
     )
-    manifest = train_told(asked, context.store, Told(context, inputs), TelemetrySettings())
+    uri = os.environ.get("MLFLOW_TRACKING_URI")
+    tags = {"homeport.run": context.folder.run}
+    to = Log(uri, context.experiment or inputs.model, tags) if uri else None
+    manifest = train_logged(asked, context.store, Told(context, inputs), TelemetrySettings(), to)
     context.measured({name: manifest.metrics[name] for name in manifest.headline})
     digest = (context.store.path(manifest.name, manifest.version) / MANIFEST_DIGEST).read_text().split()[0]
     log.info("%s version %s is written, after %s trials", manifest.name, manifest.version, manifest.training.trials)

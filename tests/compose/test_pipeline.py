@@ -11,7 +11,7 @@ pytestmark = pytest.mark.e2e
 @pytest.fixture
 def healthy(stack):
     """The stack; what the test has promoted is gone afterwards, and the endpoint back at its first model."""
-    stack.wait_healthy("serving", "pipeline")
+    stack.wait_healthy("serving", "pipeline", "mlflow")
     before = stack.ask("/health/ready").json()
     yield stack
     stack.compose("exec", "-T", "pipeline", "rm", "-r", "/var/lib/homeport/models/piped")
@@ -41,6 +41,11 @@ def test_a_pipeline_promotes_a_version_that_the_endpoint_answers_with(healthy):
     assert {step["Name"]: step["Status"] for step in shown["Steps"]}["smoke-test"] == "Completed"
     served = stack.ask("/health/ready").json()
     assert (served["model"], served["version"]) == ("piped", shown["ModelVersion"])
+    log = f"{stack.url('MLFLOW')}/api/2.0/mlflow"
+    experiment = httpx.get(f"{log}/experiments/get-by-name?experiment_name=by-rest").json()["experiment"]
+    runs = httpx.post(f"{log}/runs/search", json={"experiment_ids": [experiment["experiment_id"]]}).json()["runs"]
+    assert sorted(one["info"]["run_name"] for one in runs) == ["lgbm 1", "lgbm 2", "lgbm 3", "train piped"]
+    assert httpx.get(log, headers={"Host": "elsewhere.example"}).status_code == 403
     page = shown["Page"].partition("/runs/")[0]
     assert page == stack.url("PREFECT")
     assert httpx.get(page).status_code == 200
