@@ -25,7 +25,7 @@ $(VENV)/homeport: $(BIN)/uv requirements/homeport.txt pyproject.toml hatch_build
 	@touch $@
 
 $(VENV)/dev: $(VENV)/homeport requirements/dev.txt
-	@$(BIN)/uv pip install --quiet --python $(BIN)/python --require-hashes -r requirements/dev.txt
+	@$(BIN)/uv pip install --quiet --python $(BIN)/python --compile-bytecode --require-hashes -r requirements/dev.txt # tests start hundreds of processes
 	@touch $@
 
 setup: $(VENV)/homeport ## make the environment (.venv), no more

@@ -16,10 +16,22 @@ from homeport.batch import batch
 from homeport.client import bench, explain, score
 from homeport.deploy import deploy
 from homeport.errors import HomeportError
+from homeport.experiments import experiments
 from homeport.logs import logs
-from homeport.options import DEFAULT_MODELS, DEFAULT_STATE, Host, InsightsPort, Models, Port, State, console
+from homeport.options import (
+    DEFAULT_MODELS,
+    DEFAULT_STATE,
+    Host,
+    InsightsPort,
+    Models,
+    PipelinePort,
+    Port,
+    State,
+    console,
+)
+from homeport.pipeline_commands import pipeline
 from homeport.stack import Stack
-from homeport.up import bring_up
+from homeport.up import Ports, bring_up
 from homeport.versions import models
 from pipeline.errors import PipelineError
 from serving.errors import ServingError
@@ -36,6 +48,7 @@ app = typer.Typer(
 keys = typer.Typer(help="The two keys of the endpoint.", no_args_is_help=True)
 app.add_typer(models, name="models")
 app.add_typer(keys, name="keys")
+app.add_typer(pipeline, name="pipeline")
 app.add_typer(deploy, name="deploy")
 
 
@@ -58,8 +71,12 @@ def train(
     max_trials: Annotated[
         int | None, typer.Option(min=2, help="End by trials instead: reproducible with --seed.")
     ] = None,
-    seed: Annotated[int, typer.Option(min=0, help="Seed of split, search and folds.")] = 0,
+    seed: Annotated[
+        int, typer.Option(min=0, help="Seed of search and folds; the untouched rows are always the same ones.")
+    ] = 0,
     repeats: Annotated[int, typer.Option(min=0, help="Search anew on so many further splits: mean and sd.")] = 0,
+    experiment: Annotated[str | None, typer.Option(help="Name in the experiment log; by default the model's.")] = None,
+    log: Annotated[bool, typer.Option(envvar="HOMEPORT_LOG", help="Write an experiment log (MLflow).")] = True,
     promote: Annotated[bool, typer.Option(help="Make the new version the champion.")] = False,
     if_no_model: Annotated[bool, typer.Option("--if-no-model", help="Do nothing if there is a model already.")] = False,
     models: Models = DEFAULT_MODELS,
@@ -80,7 +97,7 @@ def train(
     options = training.Options(
         table, file, target, name, task, positive, tuple(drop or ()), metric,
         tuple(part.strip() for part in (learners or "").split(",") if part.strip()),
-        budget, max_trials, seed, repeats,
+        budget, max_trials, seed, repeats, experiment, log,
     )  # fmt: skip
     store = Store(models)
     if if_no_model and (names := store.names()):
@@ -108,6 +125,7 @@ def up(
     host: Host = "127.0.0.1",
     port: Port = 8000,
     insights_port: InsightsPort = 8080,
+    pipeline_port: PipelinePort = 8010,
     insights: Annotated[bool, typer.Option(help="Run insights, which takes the endpoint's telemetry.")] = True,
     models: Models = DEFAULT_MODELS,
     state: State = DEFAULT_STATE,
@@ -118,7 +136,8 @@ def up(
 
     Examples: `homeport up`, `homeport up --model sales --port 8001`
     """
-    bring_up(Store(models), Stack(state, models), model, host, port, insights_port if insights else None, console)
+    ports = Ports(port, insights_port if insights else None, pipeline_port)
+    bring_up(Store(models), Stack(state, models), model, host, ports, console)
 
 
 @app.command()
@@ -132,6 +151,7 @@ app.command()(explain)
 app.command()(bench)
 app.command()(batch)
 app.command()(logs)
+app.command()(experiments)
 
 
 @keys.command("show")

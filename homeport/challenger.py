@@ -9,7 +9,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from bundle import BundleNotFound, Store
-from serving.drift import psi, read_baseline
+from bundle.drift import psi, read_baseline
 from serving.shadow import Comparison, quantile, read_comparison
 
 NOTABLE_PSI = 0.1  # below, a distribution has hardly moved

@@ -13,3 +13,19 @@ class StackError(HomeportError):
 
 class EndpointError(HomeportError):
     """The endpoint cannot be reached, or refuses what was sent."""
+
+
+class PipelineServiceError(HomeportError):
+    """The pipeline service refuses what was asked; `status` is its HTTP status code, 0 where there was none."""
+
+    def __init__(self, message: str, status: int = 0) -> None:
+        super().__init__(message)
+        self.status = status
+
+
+class PipelineServiceAway(PipelineServiceError):
+    """Nobody answers at the pipeline service's address; it may come back."""
+
+
+class PipelineRunFailed(HomeportError):
+    """A run that was waited for failed or was canceled."""

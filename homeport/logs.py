@@ -27,7 +27,7 @@ def logs(
     enable: Annotated[bool, typer.Option("--enable", help="Switch the endpoint's telemetry on.")] = False,
     disable: Annotated[bool, typer.Option("--disable", help="Switch the endpoint's telemetry off.")] = False,
     lines: Annotated[int, typer.Option("--lines", "-n", min=0, help="How many of the last lines.")] = 50,
-    service: Annotated[Literal["serving", "insights"], typer.Option(help="Whose log.")] = "serving",
+    service: Annotated[Literal["serving", "insights", "pipeline"], typer.Option(help="Whose log.")] = "serving",
     state: State = DEFAULT_STATE,
 ) -> None:
     """Show a service's log, or switch the telemetry of the running endpoint on or off, in all its workers.
@@ -48,7 +48,7 @@ def logs(
             "log. Requests that are answered until `homeport logs --enable` will not be in insights."
         )
         return
-    log = (stack.insights if service == "insights" else stack.serving).log
+    log = {"serving": stack.serving, "insights": stack.insights, "pipeline": stack.pipeline}[service].log
     if not log.exists():
         raise HomeportError(f"There is no log at {log} yet: `homeport up` starts the services.")
     console = Console(highlight=False, soft_wrap=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -14,6 +15,10 @@ Host = Annotated[str, typer.Option(envvar="HOMEPORT_SERVING_HOST", help="Address
 Port = Annotated[int, typer.Option(min=1, max=65535, envvar="HOMEPORT_SERVING_PORT", help="Port to listen on.")]
 InsightsPort = Annotated[
     int, typer.Option(min=1, max=65535, envvar="HOMEPORT_INSIGHTS_PORT", help="Port of insights and its page.")
+]
+PipelinePort = Annotated[
+    int,
+    typer.Option(min=1, max=65535, envvar="HOMEPORT_PIPELINE_PORT", help="Port of pipelines, once one is published."),
 ]
 Rows = Annotated[
     str, typer.Argument(help="JSON, JSON lines, CSV or Parquet; - reads JSON from standard input.", metavar="FILE")
@@ -29,4 +34,6 @@ ModelName = Annotated[str, typer.Argument(help="Name of the model.", metavar="MO
 DEFAULT_MODELS = Path("models")
 DEFAULT_STATE = Path(".homeport")
 
-console = Console()
+_WIDTH_OF_A_PIPE = 1000  # columns: what is piped to another program is never cut or wrapped to fit a screen
+
+console = Console(width=None if sys.stdout.isatty() else _WIDTH_OF_A_PIPE)

@@ -93,9 +93,11 @@ class Service:
         replace_file(self._file, msgspec.json.encode(launched))
         return launched
 
-    def wait(self, running: Running, is_ready: Callable[[dict[str, Any]], bool]) -> None:
+    def wait(
+        self, running: Running, is_ready: Callable[[dict[str, Any]], bool], patience: float = READY_SECONDS
+    ) -> None:
         """Wait until what `/health/ready` says is accepted. Raises StackError with the end of the log."""
-        deadline = time.monotonic() + READY_SECONDS
+        deadline = time.monotonic() + patience
         reason = "no answer"
         with httpx.Client(base_url=running.url, trust_env=False, timeout=5) as client:
             while time.monotonic() < deadline:

@@ -13,6 +13,7 @@ from rich.console import Console
 from bundle import Manifest, Store
 from bundle.manifest import Task
 from homeport.errors import HomeportError
+from homeport.experiments import experiment_log, shown
 from homeport.stack import Stack
 
 if TYPE_CHECKING:
@@ -36,6 +37,8 @@ class Options:
     max_trials: int | None = None
     seed: int = 0
     repeats: int = 0
+    experiment: str | None = None
+    log: bool = True
 
 
 def run(options: Options, store: Store, stack: Stack, console: Console) -> Manifest:
@@ -47,9 +50,9 @@ def run(options: Options, store: Store, stack: Stack, console: Console) -> Manif
         from observability.telemetry import TelemetryError
         from trainer.console import ConsoleWatcher, print_result
         from trainer.dataset import DATASETS, Dataset, Resolved, read_dataset, resolve
+        from trainer.experiments import train_logged
         from trainer.fit import Request
         from trainer.table import read_table
-        from trainer.telemetry import train_told
 
         telemetry = telemetry_settings(stack)  # what is wrong with it is said before the search
 
@@ -87,12 +90,15 @@ def run(options: Options, store: Store, stack: Stack, console: Console) -> Manif
         credit=dataset.credit,
         examples=found.examples if own_target and not options.drop else (),
     )
+    to = experiment_log(stack, options.experiment or request.name) if options.log else None
     try:
         with ConsoleWatcher(console, request.budget, request.max_trials) as watcher:
-            manifest = train_told(request, store, watcher, telemetry)
+            manifest = train_logged(request, store, watcher, telemetry, to)
     except TelemetryError as error:
         raise HomeportError(str(error)) from error
     print_result(console, manifest, str(store.path(manifest.name, manifest.version)))
+    if to:
+        console.print(f"Experiment log: {to.experiment}, in {shown(to)}. `homeport experiments` opens its page.")
     return manifest
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import time
+from typing import NamedTuple
 
 from rich.console import Console
 from rich.markup import escape
@@ -19,9 +20,15 @@ from serving.keys import read_keys
 DEFAULT_DATASET = "bank-marketing"
 
 
-def bring_up(
-    store: Store, stack: Stack, model: str | None, host: str, port: int, insights_port: int | None, console: Console
-) -> None:
+class Ports(NamedTuple):
+    """Where services listen; None: insights is not started."""
+
+    endpoint: int
+    insights: int | None
+    pipeline: int
+
+
+def bring_up(store: Store, stack: Stack, model: str | None, host: str, ports: Ports, console: Console) -> None:
     """Train if there is no model, serve the champion, score the bundle's examples through HTTP.
 
     Raises HomeportError, BundleError, and the trainer's errors.
@@ -35,7 +42,7 @@ def bring_up(
     name = model or names[0]
     folder = store.champion_path(name)
     manifest = store.manifest(name, folder.name)
-    service = stack.start(folder, host, port, insights_port)
+    service = stack.start(folder, host, *ports)
     key = read_keys(stack.keys).primary
     examples = json.loads((folder / "examples.json").read_bytes())
     endpoint = Endpoint(service.url, key)
@@ -57,6 +64,7 @@ def bring_up(
         ("Key", key),
         ("Report", str(folder / "report.html")),
         *((("Insights", insights.url),) if (insights := stack.insights.running()) else ()),
+        *((("Pipelines", f"{pipeline.url}/docs"),) if (pipeline := stack.pipeline.running()) else ()),
         ("Log", f"{stack.serving.log}   `homeport logs --follow`"),
     ):
         console.print(f"{fact:<9} {text}", highlight=False, markup=False)

@@ -11,8 +11,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from bundle import BundleError, BundleNotFound, Store
+from bundle.drift import read_baseline
 from serving.dialects import mount
-from serving.drift import read_baseline
 from serving.errors import NotReady
 from serving.exchange import Mounted
 from serving.keys import KeyRing

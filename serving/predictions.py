@@ -21,9 +21,9 @@ from msgspec.structs import astuple
 from opentelemetry.sdk.metrics.export import Metric
 
 from bundle import Manifest
+from bundle.drift import Baseline, psi
 from bundle.model import Outputs
 from observability.telemetry import counter, gauge, histogram
-from serving.drift import Baseline, psi
 
 WAITING_ROWS = 20_000  # that wait for the thread; past it the request that comes counts them itself
 INPUT_ROWS = 1_000  # of one request

@@ -23,9 +23,9 @@ import msgspec
 import numpy as np
 from msgspec.structs import astuple
 
+from bundle.drift import SCORES, Baseline
 from bundle.model import Outputs
 from bundle.store import replace_file
-from serving.drift import SCORES, Baseline
 from serving.errors import ServingError
 from serving.scorer import Scorer
 

@@ -20,8 +20,8 @@ from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import ReadableSpan
 from opentelemetry.trace import SpanContext
 
+from bundle.drift import Baseline
 from observability.telemetry import Settings, counter, histogram
-from serving.drift import Baseline
 from serving.exchange import Answer, Mounted, Request
 from serving.keys import KeyName
 from serving.payloads import Payloads

@@ -62,8 +62,17 @@ class Dataset(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     examples: tuple[dict[str, Value], ...] = ()
 
 
+class Located(msgspec.Struct, frozen=True):
+    """The file that was found, with what goes with that very file; `title` None: its own name will do."""
+
+    path: Path
+    title: str | None
+    drop: tuple[str, ...]
+    examples: tuple[dict[str, Value], ...]
+
+
 class Resolved(msgspec.Struct, frozen=True):
-    """The table that was found, with what goes with that very table."""
+    """The same, read."""
 
     table: Table
     drop: tuple[str, ...]
@@ -81,20 +90,28 @@ def read_dataset(path: Path) -> Dataset:
 def resolve(
     dataset: Dataset, directory: Path, cache: Path, notify: Notify, given: Path | None = None, progress: Any = True
 ) -> Resolved:
+    """`locate`, and read what was found. Raises TableError if it cannot be read, beside what that raises."""
+    found = locate(dataset, directory, cache, notify, given, progress)
+    return Resolved(read_table(found.path, found.title), found.drop, found.examples)
+
+
+def locate(
+    dataset: Dataset, directory: Path, cache: Path, notify: Notify, given: Path | None = None, progress: Any = True
+) -> Located:
     """Find the data of a data-set file whose folder is `directory`; a `given` file is taken as it is.
 
     `notify` is told in one line what is used. `progress` goes to pooch (True: a bar on the terminal,
     or an object with tqdm's `total`, `update`, `reset` and `close`). Raises DatasetError if there is
-    no data at all, TableError if it cannot be read.
+    no data at all.
     """
     if given is not None:
         notify(f"Data: {given}, as given.")
-        return Resolved(read_table(given), dataset.drop, dataset.examples)
+        return Located(given, None, dataset.drop, dataset.examples)
     for source in dataset.sources:
         cached = _cached(cache, source)
         if cached.is_file() and _digest(cached.read_bytes()) == source.sha256:
             notify(f"Data: {source.title}, from {cached}.")
-            return Resolved(read_table(cached, source.title), dataset.drop, dataset.examples)
+            return Located(cached, source.title, dataset.drop, dataset.examples)
     failures = []
     reachable = _reachable([source.url for source in dataset.sources])
     for source in dataset.sources:
@@ -107,7 +124,7 @@ def resolve(
             failures.append(f"{source.url}: {error}")
             continue
         notify(f"Data: {source.title}, downloaded to {path}.")
-        return Resolved(read_table(path, source.title), dataset.drop, dataset.examples)
+        return Located(path, source.title, dataset.drop, dataset.examples)
     if dataset.sample is None:
         raise DatasetError("The data could not be downloaded:\n  " + "\n  ".join(failures))
     sample = dataset.sample
@@ -120,7 +137,7 @@ def resolve(
         if dataset.sources
         else f"Data: {sample.title}."
     )
-    return Resolved(read_table(path, sample.title), (*dataset.drop, *sample.drop), sample.examples)
+    return Located(path, sample.title, (*dataset.drop, *sample.drop), sample.examples)
 
 
 def _cached(cache: Path, source: Source) -> Path:

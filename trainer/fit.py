@@ -8,7 +8,6 @@ from dataclasses import dataclass, field, replace
 from typing import Protocol
 
 import numpy as np
-from sklearn.model_selection import train_test_split
 
 from bundle import Column
 from bundle.manifest import Label, Task, Value
@@ -20,6 +19,7 @@ from trainer.learners import learners
 from trainer.metrics import Array, Metric, classification_metrics, metric_for, regression_metrics
 from trainer.problem import Problem
 from trainer.search import MAX_TRIAL_SHARE, Found, Trial, search
+from trainer.split import split
 from trainer.table import Table
 from trainer.target import Target
 from trainer.vote import (
@@ -35,8 +35,6 @@ from trainer.vote import (
     outputs,
     refit,
 )
-
-TEST_SHARE = 0.2
 
 
 class Watcher(Protocol):
@@ -73,6 +71,7 @@ class Request:
     repeats: int = 0
     credit: str = ""
     examples: tuple[dict[str, Value], ...] = field(default=())
+    first_is_champion: bool = True  # a model's first version needs nobody's word; a pipeline has its own gate
 
 
 @dataclass(frozen=True)
@@ -91,16 +90,12 @@ class Trained:
     baselines: dict[str, dict[str, float]]
 
 
-def train_once(request: Request, inspected: Inspected, seed: int, watcher: Watcher) -> Trained:
-    """Run one round with `seed` for the split, the search and the folds. Raises TrainerError."""
+def train_once(request: Request, inspected: Inspected, repeat: int, watcher: Watcher) -> Trained:
+    """Run one round; each `repeat` has a split of its own, and 0 that of every model's. Raises TrainerError."""
+    seed = request.seed + repeat
     frame, target = inspected.frame, inspected.target
     metric = metric_for(target.task, request.metric)
-    train, test = train_test_split(
-        np.arange(len(frame)),
-        test_size=TEST_SHARE,
-        random_state=seed,
-        stratify=target.values if target.classes else None,
-    )
+    train, test = split(frame, target, repeat)
     columns = describe(frame.iloc[train].dropna(axis="columns", how="all"))
     x, y = matrix(frame.iloc[train], columns), target.values[train]
     scale = (0.0, 1.0) if target.classes else (float(y.mean()), float(y.std()) or 1.0)

@@ -53,8 +53,8 @@ _PACKAGES = ("flaml", "lightgbm", "xgboost-cpu", "catboost", "scikit-learn", "on
 def train(request: Request, store: Store, watcher: Watcher) -> Manifest:
     """Train a model and write it as the next version of `request.name`.
 
-    The first version becomes the champion. Raises TrainerError (bad table, no model found, parity),
-    BundleError (bad name), OSError; nothing is written then.
+    The first version becomes the champion, unless the request says otherwise. Raises TrainerError (bad
+    table, no model found, parity), BundleError (bad name), OSError; nothing is written then.
     """
     store.folder(request.name)  # a bad name is found before the search, not after
     started = datetime.now(UTC)
@@ -66,7 +66,7 @@ def train(request: Request, store: Store, watcher: Watcher) -> Manifest:
         inspected = replace(inspected, findings=(Finding("Encoding", "alert", guess), *inspected.findings))
     watcher.guardrails(inspected.findings)
     _check_examples(request, inspected)
-    trained = train_once(request, inspected, request.seed, watcher)
+    trained = train_once(request, inspected, 0, watcher)
     repeats = _repeat(request, inspected, watcher)
 
     watcher.stage("Export and parity gate")
@@ -123,7 +123,7 @@ def train(request: Request, store: Store, watcher: Watcher) -> Manifest:
         return {"report.html": render_report(final, importances), "MODEL_CARD.md": render_card(final, importances)}
 
     written = write_bundle(store, manifest, files, texts)
-    if store.champion(request.name) is None:
+    if request.first_is_champion and store.champion(request.name) is None:
         store.promote(request.name, written.version)
     return written
 
@@ -138,7 +138,7 @@ def _repeat(request: Request, inspected: Inspected, watcher: Watcher) -> dict[st
     for number in range(1, request.repeats + 1):
         watcher.stage(f"Repeat {number} of {request.repeats}")
         try:
-            trained = train_once(request, inspected, request.seed + number, watcher)
+            trained = train_once(request, inspected, number, watcher)
         except (KeyboardInterrupt, SearchError):
             break
         if trained.found.interrupted:  # a search that was cut short says nothing of the others

@@ -10,7 +10,14 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from flaml.automl.model import (
+from sklearn.compose import ColumnTransformer
+from sklearn.impute import SimpleImputer
+from sklearn.pipeline import Pipeline, make_pipeline
+from sklearn.preprocessing import MinMaxScaler, OneHotEncoder, StandardScaler
+
+from bundle import Column
+from bundle.manifest import Task
+from trainer.plain_flaml import (
     BaseEstimator,
     CatBoostEstimator,
     ElasticNetEstimator,
@@ -20,13 +27,6 @@ from flaml.automl.model import (
     RandomForestEstimator,
     XGBoostSklearnEstimator,
 )
-from sklearn.compose import ColumnTransformer
-from sklearn.impute import SimpleImputer
-from sklearn.pipeline import Pipeline, make_pipeline
-from sklearn.preprocessing import MinMaxScaler, OneHotEncoder, StandardScaler
-
-from bundle import Column
-from bundle.manifest import Task
 
 Estimator = Any  # scikit-learn's estimators have no common typed base
 Prepare = Callable[[], Estimator]

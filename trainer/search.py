@@ -12,6 +12,7 @@ from typing import Any
 from bundle.manifest import Value
 from trainer.errors import SearchError
 from trainer.interrupt import interruptible
+from trainer.plain_flaml import AutoML
 from trainer.problem import Problem
 
 HOLDOUT_ROWS = 5_000  # from here on one hold-out, below it five folds a trial
@@ -50,8 +51,6 @@ def search(
     same seed gives the same trials. Ctrl-C ends the search and keeps what was found. Raises
     SearchError if there is nothing to keep.
     """
-    from flaml import AutoML  # takes seconds: not at import
-
     metric, classes = problem.metric, problem.learners
     best: dict[str, Trial] = {}
     count = 0
@@ -104,6 +103,7 @@ def search(
                 retrain_full=False,
                 skip_transform=True,
                 ensemble=False,
+                mlflow_logging=False,
                 auto_augment=False,  # copies of rare rows on both sides of a split make the scores lie
                 verbose=0,
             )

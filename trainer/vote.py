@@ -12,11 +12,11 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
-from flaml.automl.task.factory import task_factory
 from sklearn.model_selection import KFold, StratifiedKFold
 
 from bundle.manifest import Task, Value
 from trainer.metrics import Array, Metric
+from trainer.plain_flaml import task_factory
 from trainer.problem import Problem
 from trainer.search import THREADS
 

@@ -14,7 +14,7 @@ import httpx
 
 from tests.conftest import ROOT, free_port
 
-PORTS = ("SERVING", "INSIGHTS", "OTLP", "LOAD", "DASK", "PROMETHEUS", "GRAFANA")
+PORTS = ("SERVING", "INSIGHTS", "OTLP", "PIPELINE", "PREFECT", "MLFLOW", "LOAD", "DASK", "PROMETHEUS", "GRAFANA")
 PATIENCE = 120.0
 Found = TypeVar("Found")
 

@@ -25,7 +25,7 @@ def run(image, script):
     return docker("run", "--rm", "--network=none", "--entrypoint=bash", image, "-c", script)
 
 
-@pytest.fixture(params=["collector", "dask-worker", "insights", "load", "serving", "trainer"])
+@pytest.fixture(params=["collector", "dask-worker", "insights", "load", "pipeline", "serving", "trainer"])
 def image(request, images):
     return images[request.param]
 
@@ -68,7 +68,7 @@ def test_serving_is_small_and_knows_no_learner(images):
 
 
 def test_the_kernel_is_compiled_where_rows_are_scored(images):
-    for service in ("serving", "trainer", "dask-worker"):
+    for service in ("serving", "trainer", "pipeline", "dask-worker"):
         assert "libforest.so" in run(images[service], "ls /opt/homeport/bundle")
 
 

@@ -15,9 +15,12 @@ from observability.insights.parts import running
 from observability.insights.settings import Settings as InsightsSettings
 from observability.insights.tables import TABLES
 from observability.telemetry import Settings as TelemetrySettings
+from pipeline.job import Job
+from pipeline.service.settings import Settings as PipelineSettings
 from serving.app import create_app
 from serving.settings import Settings
 from tests.conftest import ROOT
+from tests.pipeline.service.test_app import Service
 from trainer.learners import learners
 from trainer.metrics import METRICS
 
@@ -54,7 +57,7 @@ def test_every_command_and_option_is_documented(path, command):
             assert f"`{parameter.envvar}`" in REFERENCE
 
 
-@pytest.mark.parametrize("settings", [Settings, TelemetrySettings, InsightsSettings])
+@pytest.mark.parametrize("settings", [Settings, TelemetrySettings, InsightsSettings, PipelineSettings])
 def test_every_setting_is_documented_with_its_default(settings):
     for name, field in settings.model_fields.items():
         variable = field.validation_alias or settings.model_config["env_prefix"] + name.upper()
@@ -77,6 +80,18 @@ def test_every_path_of_insights_is_documented(tmp_path):
     with running(settings) as parts:
         for path in create_insights(parts, settings).openapi()["paths"]:
             assert f" {path}" in REFERENCE, path
+
+
+def test_every_path_and_field_of_pipelines_is_documented(tmp_path):
+    service = Service(tmp_path)
+    try:
+        for path in service.app.openapi()["paths"]:
+            assert f" {path}" in REFERENCE, path
+    finally:
+        service.registry.close()
+        service.agenda.close()
+    for field in Job.model_fields.values():
+        assert f"| `{field.alias}` |" in REFERENCE, field.alias
 
 
 def test_every_table_and_count_of_insights_is_documented():
@@ -116,7 +131,7 @@ def test_every_command_that_is_named_exists():
     for page in PAGES:
         for line in re.findall(r"(?:^|`|\()homeport ([a-z][^`\n)#]*)", page.read_text(), re.MULTILINE):
             words = shlex.split(line.replace("\\|", "|").replace("…", ""))
-            spoken = " ".join(words[:2]) if words[0] in ("models", "keys") else words[0]
+            spoken = " ".join(words[:2]) if words[0] in ("models", "keys", "pipeline") else words[0]
             assert any(spoken.split("|")[0] == name or spoken == name for name in known), (page.name, line)
 
 

@@ -5,7 +5,7 @@ from collections import Counter
 import numpy as np
 import pytest
 
-from serving.drift import read_baseline
+from bundle.drift import read_baseline
 from serving.predictions import INPUT_ROWS, WAITING_ROWS, Predictions, told
 from serving.scorer import Scorer
 from tests.conftest import free_port, serve, shop_frame, wait_until

@@ -1,20 +1,18 @@
 import numpy as np
 import pytest
-from sklearn.model_selection import train_test_split
 
 from bundle.model import Model
 from bundle.read import read_background
 from trainer.columns import matrix
 from trainer.explain import BACKGROUND_ROWS, background
-from trainer.fit import TEST_SHARE
 from trainer.guardrails import inspect
+from trainer.split import split
 from trainer.table import read_table
 
 
 def test_background_is_of_training_rows_alone(shop_bundle, shop_csv):
     inspected = inspect(read_table(shop_csv).frame, "buys", None, "yes", ())
-    values = inspected.target.values
-    train, test = train_test_split(np.arange(len(values)), test_size=TEST_SHARE, random_state=0, stratify=values)
+    train, test = split(inspected.frame, inspected.target, 0)
     columns = Model(shop_bundle).manifest.columns
     trained, tested = ({row.tobytes() for row in matrix(inspected.frame.iloc[part], columns)} for part in (train, test))
     drawn = {row.tobytes() for row in read_background(shop_bundle)}

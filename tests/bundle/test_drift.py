@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bundle import BundleCorrupt
-from serving.drift import Distribution, psi, read_baseline
+from bundle.drift import Distribution, psi, read_baseline
 from tests.conftest import shop_frame
 
 
