@@ -5,6 +5,8 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -73,41 +75,34 @@ def started(stack: Stack) -> Running:
     return stack.pipeline.running()
 
 
+@contextmanager
+def running_pipelines(folder: Path, **environment: str) -> Iterator[Pipelines]:
+    """An embedded stack in a folder, with a first model and the pipeline service."""
+    table = write_csv(shop_frame(1500), folder / "shop.csv")
+    homeport = [sys.executable, "-m", "homeport"]
+    train = [*homeport, "train", str(table), "-t", "buys", "--name", MODEL, "--max-trials", "2"]
+    up = [*homeport, "up", "--port", str(free_port()), "--no-insights"]
+    with pytest.MonkeyPatch.context() as patch:
+        ports = {"HOMEPORT_PIPELINE_PORT": str(free_port()), "HOMEPORT_PREFECT_PORT": str(free_port())}
+        for name, value in (ports | environment).items():
+            patch.setenv(name, value)
+        for command in (train, up):
+            subprocess.run(command, cwd=folder, check=True, capture_output=True)
+        stack = Stack(folder / ".homeport", folder / "models")
+        try:
+            running = started(stack)
+            key = (stack.pipelines / "service.key").read_text()
+            authorization = {"Authorization": f"Bearer {key}"}
+            with httpx.Client(base_url=running.url, headers=authorization, trust_env=False, timeout=30) as client:
+                yield Pipelines(stack, client, table)
+        finally:
+            stack.stop()
+
+
 @pytest.fixture(scope="module")
 def pipelines(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("pipelines")
-    ports = {"HOMEPORT_PIPELINE_PORT": str(free_port()), "HOMEPORT_PREFECT_PORT": str(free_port())}
-    table = write_csv(shop_frame(1500), folder / "shop.csv")
-    patch = pytest.MonkeyPatch()
-    for name, value in ports.items():
-        patch.setenv(name, value)
-    command = [
-        sys.executable,
-        "-m",
-        "homeport",
-        "train",
-        str(table),
-        "-t",
-        "buys",
-        "--name",
-        MODEL,
-        "--max-trials",
-        "2",
-    ]
-    subprocess.run(command, cwd=folder, check=True, capture_output=True)
-    up = [sys.executable, "-m", "homeport", "up", "--port", str(free_port()), "--no-insights"]
-    subprocess.run(up, cwd=folder, check=True, capture_output=True)
-    stack = Stack(folder / ".homeport", folder / "models")
-    try:
-        running = started(stack)
-        key = (stack.pipelines / "service.key").read_text()
-        with httpx.Client(
-            base_url=running.url, headers={"Authorization": f"Bearer {key}"}, trust_env=False, timeout=30
-        ) as client:
-            yield Pipelines(stack, client, table)
-    finally:
-        stack.stop()
-        patch.undo()
+    with running_pipelines(tmp_path_factory.mktemp("pipelines")) as running:
+        yield running
 
 
 def test_publish_trigger_with_the_key_promote_and_the_endpoint_answers(pipelines):
