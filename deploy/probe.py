@@ -40,7 +40,7 @@ class Probe:
         self.address = address
 
     def wait(self, spec: DeploymentSpec, look: Callable[[], Status | None]) -> Scored:
-        """Until it serves the wanted version and takes the wanted keys. Raises EndpointUnready, with the last reason."""
+        """Until it serves the wanted version and takes the wanted keys. Raises EndpointUnready, which says why not."""
         deadline = time.monotonic() + self._seconds
         tries = 0
         while True:
@@ -82,8 +82,8 @@ class Probe:
         for one in status.containers if status else ():
             if one.restarts >= _CRASHES:
                 raise EndpointUnready(
-                    f"The container {one.name} ends again and again ({one.detail or one.state}, {one.restarts} restarts). "
-                    "`homeport deploy azure logs` says why; `rollback` returns to the release before."
+                    f"The container {one.name} ends again and again ({one.detail or one.state}, {one.restarts} "
+                    "restarts). `homeport deploy azure logs` says why; `rollback` returns to the release before."
                 )
 
 

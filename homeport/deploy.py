@@ -251,7 +251,7 @@ def destroy(
     settings: Settings = DEFAULT_SETTINGS,
     state: State = DEFAULT_STATE,
 ) -> None:
-    """Delete all that was made: the endpoint, its images and telemetry, and the resource group if nothing else is in it."""
+    """Delete all that was made: endpoint, images, telemetry, and the resource group if nothing else is in it."""
     with _session(settings, state) as session:
         holdings = session.target.holdings()
         if holdings:

@@ -14,7 +14,7 @@ _REGISTRIES = "https://containerregistry.azure.net/.default"
 
 
 def credential() -> TokenCredential:
-    """A service principal in the environment, a managed identity, or the login of `az` and its like; nothing is asked."""
+    """A service principal in the environment, a managed identity, or the login of `az`; nobody is asked."""
     return DefaultAzureCredential()
 
 

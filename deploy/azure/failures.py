@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 import re
+import tomllib
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from importlib import resources
 from typing import Any
 
 from azure.core.exceptions import AzureError, ClientAuthenticationError, HttpResponseError
@@ -17,32 +19,9 @@ LOGIN = (
     "Log in with `az login`, or set AZURE_TENANT_ID, AZURE_CLIENT_ID and AZURE_CLIENT_SECRET of a service principal "
     "(docs/azure.md)."
 )
-# The first that fits: a pattern for Azure's code, one for its message, and the remedy.
-_REMEDIES = [
-    (r"ContainerGroupTransitioning|DeploymentActive", "", "Something else changes the endpoint at the moment. Wait, and run the same command again."),
-    (r"InvalidAuthenticationToken", "", "The login is for another tenant than the subscription's: `az login --tenant TENANT`."),
-    (r"SubscriptionNotFound|InvalidSubscription", "", "Check `subscription` in the file of settings: `az account list --output table` shows those that this login sees."),
-    (r"SubscriptionNotRegistered|MissingSubscriptionRegistration|NoRegisteredProvider", "", "Register the resource provider once: `az provider register --namespace NAMESPACE` with the namespace that Azure names."),
-    (r"ReadOnlyDisabledSubscription|DisabledSubscription", "", "The subscription is disabled, mostly because its credit is used up: enable it in the portal."),
-    (r"Authorization", r"roleAssignments/write", "To let the endpoint pull its image one must be owner of the resource group. Ask an owner to run `az role assignment create --role AcrPull` for the identity that ends in -pull on the registry, then set `assign_pull_role = false`."),
-    (r"Authorization|Forbidden", "", "The login needs the role Contributor on the resource group (or on the subscription, to make one)."),
-    (r"Policy", "", "A policy of the organisation forbids it: choose what it allows (region, tags), or ask who keeps it."),
-    (r"LocationNotAvailable|InvalidLocation|LocationNotSupported", "", "Choose another `location` in the file of settings, one that Azure names in its message."),
-    (r"InvalidResourceGroupLocation", "", "The resource group is in another region: choose another `group`, or its `location`."),
-    (r"Quota", "", "Ask for more in the portal (Quotas, Container Instances), choose another `location`, or a smaller `cpu`."),
-    (r"", r"quota", "Ask for more in the portal (Quotas, Container Instances), choose another `location`, or a smaller `cpu`."),
-    (r"ServiceUnavailable|ResourceNotAvailable", "", "The region has no room for that much at the moment: try again later, or choose another `location`, or less `cpu` and `memory_gb`."),
-    (r"DnsNameLabel", "", "Choose another `dns_label` in the file of settings: it must be unique in the region."),
-    (r"", r"DNS name label .* not available", "Choose another `dns_label` in the file of settings: it must be unique in the region."),
-    (r"AlreadyInUse|NameNotAvailable|NameTaken|StorageAccountAlreadyTaken", "", "Choose another `registry` in the file of settings: it must be unique in the world."),
-    (r"InaccessibleImage|ImagePull", "", "The endpoint may not pull its image. A right that was just given takes Azure some minutes: run the same command again. Otherwise give the identity that ends in -pull the role AcrPull on the registry."),
-    (r"RegistryErrorResponse", "", "A registry did not give an image, mostly Docker Hub because of its limits: try again later, or set `caddy_image` to a copy in your own registry."),
-    (r"", r"updates on container group .* are invalid", "Azure cannot change that in place: run it again with `--replace`, which deletes the endpoint and creates it anew."),
-    (r"TooManyRequests|Throttled", "", "Azure limits how often it may be asked: wait some minutes, and run the same command again."),
-    (r"ResourceGroupBeingDeleted", "", "The resource group is being deleted: wait until it is gone, or choose another `group`."),
-    (r"RequestConflict|Conflict", "", "Something else changes the same resources: wait, and run the same command again."),
-    (r"InvalidTemplate|InvalidDeployment", "", "That is a fault of Homeport's template: please report it with this message."),
-]  # fmt: skip
+_REMEDIES: list[dict[str, str]] = tomllib.loads(
+    resources.files("deploy.azure").joinpath("remedies.toml").read_text(encoding="utf-8")
+)["remedy"]
 
 
 @dataclass(frozen=True)
@@ -54,9 +33,11 @@ class Failure:
 
     def remedy(self) -> str | None:
         """What to do, if it is one of the usual ones."""
-        for code, message, remedy in _REMEDIES:
-            if re.search(code, self.code) and re.search(message, self.message, re.IGNORECASE | re.DOTALL):
-                return remedy
+        for one in _REMEDIES:
+            if re.search(one.get("code", ""), self.code) and re.search(
+                one.get("message", ""), self.message, re.IGNORECASE | re.DOTALL
+            ):
+                return one["say"]
         return None
 
     def refusal(self, what: str) -> TargetRefused:
@@ -74,10 +55,8 @@ def failures(error: Any) -> list[Failure]:
     message = str(error.get("message") or "")
     inner = [found for detail in error.get("details") or [] for found in failures(detail)]
     if message.lstrip().startswith("{"):  # some of Azure's services put one more document into the text
-        try:
+        with suppress(ValueError):
             inner += failures(json.loads(message))
-        except ValueError:
-            pass
     return inner or ([Failure(str(error.get("code") or "Unknown"), message)] if error.get("code") or message else [])
 
 

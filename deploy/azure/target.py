@@ -63,8 +63,8 @@ class ContainerInstances:
         registry = self.registry()
         if registry is None:
             raise NotDeployed(
-                f"The registry {self._settings.registry} is not in the resource group {self._settings.group} after all: "
-                "somebody deleted it. Run the same command again."
+                f"The registry {self._settings.registry} is not in the resource group {self._settings.group} after "
+                "all: somebody deleted it. Run the same command again."
             )
         return registry
 
@@ -230,7 +230,8 @@ class ContainerInstances:
             self._arm.start(name, template(part), parameters)
         except TargetUnreachable as error:
             raise TargetUnreachable(
-                f"{error} Whether the deployment {name} has begun is not known: the same command finds out, and waits for it."
+                f"{error} Whether the deployment {name} has begun is not known: the same command finds out, and waits "
+                "for it."
             ) from error
 
     def _settle(self, say: Say) -> None:
