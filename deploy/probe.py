@@ -36,42 +36,42 @@ class Probe:
 
     def __init__(self, address: str, seconds: float, pause: float) -> None:
         self._seconds, self._pause = seconds, pause
-        self._client = httpx.Client(base_url=address, timeout=30)
         self.address = address
 
     def wait(self, spec: DeploymentSpec, look: Callable[[], Status | None]) -> Scored:
         """Until it serves the wanted version and takes the wanted keys. Raises EndpointUnready, which says why not."""
         deadline = time.monotonic() + self._seconds
         tries = 0
-        while True:
-            try:
-                why, scored = self._try(spec)
-            except httpx.TransportError as error:
-                why, scored = f"no answer ({error})", None
-            if scored is not None:
-                return scored
-            tries += 1
-            if tries % _LOOK_EVERY == 0:
-                self._see_crashes(look())
-            if time.monotonic() > deadline:
-                raise EndpointUnready(f"{self.address} was not ready after {self._seconds:.0f} s: {why}.")
-            time.sleep(self._pause)
+        with httpx.Client(base_url=self.address, timeout=30) as client:
+            while True:
+                try:
+                    why, scored = self._try(client, spec)
+                except httpx.TransportError as error:
+                    why, scored = f"no answer ({error})", None
+                if scored is not None:
+                    return scored
+                tries += 1
+                if tries % _LOOK_EVERY == 0:
+                    self._see_crashes(look())
+                if time.monotonic() > deadline:
+                    raise EndpointUnready(f"{self.address} was not ready after {self._seconds:.0f} s: {why}.")
+                time.sleep(self._pause)
 
-    def _try(self, spec: DeploymentSpec) -> tuple[str, Scored | None]:
-        ready = self._client.get("/health/ready")
+    def _try(self, client: httpx.Client, spec: DeploymentSpec) -> tuple[str, Scored | None]:
+        ready = client.get("/health/ready")
         said = _json(ready)
         if ready.status_code != 200:
             return f"readiness answers {ready.status_code}, {said.get('reason', 'without a reason')}", None
         if (said.get("model"), said.get("version")) != (spec.model, spec.version):
             return f"it still serves {said.get('model')} {said.get('version')}", None
-        row = _json(self._client.get("/swagger.json"))["definitions"]["Row"]["example"]
+        row = _json(client.get("/swagger.json"))["definitions"]["Row"]["example"]
         result = None
         for name, key in (("primary", spec.keys.primary), ("secondary", spec.keys.secondary)):
-            answer = self._client.post("/score", json={"data": [row]}, headers={"Authorization": f"Bearer {key}"})
+            answer = client.post("/score", json={"data": [row]}, headers={"Authorization": f"Bearer {key}"})
             if answer.status_code != 200:
                 return f"with the {name} key /score answers {answer.status_code}", None
             result = _json(answer)["result"][0]
-        refused = self._client.post("/score", json={"data": [row]}).status_code
+        refused = client.post("/score", json={"data": [row]}).status_code
         if refused != 401:
             raise EndpointUnready(
                 f"{self.address} scores without a key (status {refused}): `homeport deploy azure destroy`."

@@ -38,6 +38,10 @@ class Registry:
         self._login, self._token, self._pause = login, "", pause
         self._client = httpx.Client(timeout=httpx.Timeout(60, connect=15), follow_redirects=True)
 
+    def close(self) -> None:
+        """Close its connections."""
+        self._client.close()
+
     def reference(self, digest: str) -> str:
         """An image as those who pull it name it."""
         return f"{self.server}/{self.repository}@{digest}"

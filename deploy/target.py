@@ -94,5 +94,8 @@ class Target(Protocol):
     def holdings(self) -> Sequence[str]:
         """Everything that `destroy` would delete."""
 
+    def close(self) -> None:
+        """Close its connections."""
+
     def destroy(self, say: Say) -> None:
         """Delete everything; what was deleted already is no error."""

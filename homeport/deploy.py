@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -61,7 +61,8 @@ class _Session:
 
         wanted = read_settings(settings)
         self.keys: KeyFile = KeyFile(state / "azure" / f"{wanted.name}.keys.json")
-        self.target: Target = ContainerInstances(wanted, credential())
+        self._who = credential()
+        self.target: Target = ContainerInstances(wanted, self._who)
         wish = Wish(
             wanted.model,
             wanted.cpu,
@@ -79,6 +80,11 @@ class _Session:
 
         found = [keys for keys in (self.keys.read(), self.keys.staged()) if keys]
         return Redactor([key for keys in found for key in (keys.primary, keys.secondary)])
+
+    def close(self) -> None:
+        """Close all connections."""
+        self.target.close()
+        self._who.close()
 
     def say(self, text: str) -> None:
         console.print(escape(self.redactor.text(text)), highlight=False, soft_wrap=True)
@@ -100,7 +106,8 @@ def _session(settings: Path, state: Path, models: Path = DEFAULT_MODELS) -> Iter
     except ImportError as error:
         raise HomeportError("Deployment is not part of this image: use the service `deploy`.") from error
     try:
-        yield _Session(settings, models, state)
+        with closing(_Session(settings, models, state)) as session:
+            yield session
     except ImportError as error:
         raise HomeportError(f"A package is missing ({error}): pip install 'homeport[deploy]'.") from error
     except DeployError as error:

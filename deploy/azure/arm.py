@@ -48,6 +48,10 @@ class Arm:
             retry_backoff_factor=settings.poll_seconds / 5,
         )
 
+    def close(self) -> None:
+        """Close its connections."""
+        self._client.close()
+
     def id(self, kind: str, name: str) -> str:
         """The path of a resource of this group."""
         return f"{self.group}/providers/{kind}/{name}"

@@ -13,7 +13,7 @@ from deploy.registry import Login
 _REGISTRIES = "https://containerregistry.azure.net/.default"
 
 
-def credential() -> TokenCredential:
+def credential() -> DefaultAzureCredential:
     """A service principal in the environment, a managed identity, or the login of `az`; nobody is asked."""
     return DefaultAzureCredential()
 

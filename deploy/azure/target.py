@@ -38,14 +38,16 @@ class ContainerInstances:
         self._settings, self._who = settings, who
         self._arm = Arm(settings, who)
         self._holdings = Holdings(settings, self._arm)
+        self._registry: Registry | None = None
 
     def registry(self) -> Registry | None:
         """The registry, if it is there."""
         found = self._holdings.registry()
-        if found is None:
-            return None
-        url = f"https://{found['properties']['loginServer']}"
-        return Registry(url, REPOSITORY, registry_login(self._who, url), pause=self._settings.poll_seconds / 3)
+        if found and self._registry is None:
+            url = f"https://{found['properties']['loginServer']}"
+            login = registry_login(self._who, url)
+            self._registry = Registry(url, REPOSITORY, login, pause=self._settings.poll_seconds / 3)
+        return self._registry if found else None
 
     def prepare(self, say: Say) -> Registry:
         """Make resource group, registry, identity and Application Insights where they are not there."""
@@ -153,6 +155,12 @@ class ContainerInstances:
         """Delete it all, the endpoint first, which is what costs most."""
         self._settle(say)
         self._holdings.destroy(say)
+
+    def close(self) -> None:
+        """Close all connections."""
+        self._arm.close()
+        if self._registry:
+            self._registry.close()
 
     def _id(self) -> str:
         return self._arm.id(group.KIND, self._settings.name)

@@ -1,0 +1,118 @@
+"""How a container group of the fake Azure runs: as a process of this machine."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from tests.conftest import ROOT, free_port
+from tests.deploy.fake_registry import Registry
+
+Group = dict[str, Any]
+
+
+def variables(registry: Registry, group: Group) -> dict[str, str]:
+    """The environment of serving: its image's, and over it the group's, secret or not."""
+    serving = group["containers"][0]["properties"]
+    given = dict(one.split("=", 1) for one in registry.config(serving["image"])["config"].get("Env", []))
+    for one in serving["environmentVariables"]:
+        given[one["name"]] = one.get("value", one.get("secureValue"))
+    return given
+
+
+class LocalPlace:
+    """Serving from this working copy, told what the group says; what is in the image's layers lies in a folder."""
+
+    host = "127.0.0.1"
+
+    def __init__(self, registry: Registry, group: Group) -> None:
+        serving = group["containers"][0]["properties"]
+        self._scratch = tempfile.TemporaryDirectory(prefix="homeport-group-")
+        root = Path(self._scratch.name)
+        registry.unpack(serving["image"], root)
+        self.port = free_port()
+        given = variables(registry, group)
+        given = {name: value.replace("/var/lib/homeport", f"{root}/var/lib/homeport") for name, value in given.items()}
+        given |= {"HOMEPORT_SERVING_PORT": str(self.port), "PATH": f"{Path(sys.executable).parent}:/usr/bin:/bin"}
+        given |= {"HOMEPORT_SERVING_HOST": "127.0.0.1", "NO_PROXY": "*"}
+        for folder in ("keys", "shadow"):
+            (root / "var/lib/homeport" / folder).mkdir(parents=True, exist_ok=True)
+        self.keys = Path(given["HOMEPORT_SERVING_KEYS"])
+        self._log = root / "log"
+        with self._log.open("wb") as log:
+            self.process = subprocess.Popen(
+                serving["command"], cwd=ROOT, env=given | {"PYTHONPATH": str(ROOT)}, stdout=log, stderr=log
+            )
+
+    def state(self) -> tuple[str, int]:
+        return ("Running", 0) if self.process.poll() is None else ("Terminated", 3)
+
+    def logs(self) -> str:
+        return self._log.read_text()
+
+    def environment(self) -> dict[str, str]:
+        """Of the process as the system shows it."""
+        raw = Path(f"/proc/{self.process.pid}/environ").read_bytes().decode()
+        return dict(one.split("=", 1) for one in raw.split("\0") if "=" in one)
+
+    def stop(self) -> None:
+        self.process.terminate()
+        self.process.wait(30)
+        self._scratch.cleanup()
+
+
+class NoPlace:
+    """A group that runs nothing."""
+
+    host, port = "127.0.0.1", 9
+
+    def __init__(self, *_: Any) -> None:
+        pass
+
+    def state(self) -> tuple[str, int]:
+        return "Running", 0
+
+    def logs(self) -> str:
+        return ""
+
+    def stop(self) -> None:
+        pass
+
+
+def serving_archive(path: Path) -> Path:
+    """An image of serving as `docker save` writes it, whose one layer holds next to nothing."""
+    import hashlib
+    import io
+    import json
+    import tarfile
+
+    def tarred(files: dict[str, bytes]) -> bytes:
+        out = io.BytesIO()
+        with tarfile.open(fileobj=out, mode="w") as tar:
+            for name, content in files.items():
+                entry = tarfile.TarInfo(name)
+                entry.size = len(content)
+                tar.addfile(entry, io.BytesIO(content))
+        return out.getvalue()
+
+    layer = tarred({"etc/homeport": b"serving\n"})
+    config = {
+        "architecture": "amd64", "os": "linux", "created": "2026-01-01T00:00:00Z",
+        "config": {
+            "Env": [
+                "HOMEPORT_SERVING_MODELS=/var/lib/homeport/models",
+                "HOMEPORT_SERVING_KEYS=/var/lib/homeport/keys/keys.json",
+                "HOMEPORT_SERVING_SHADOW=/var/lib/homeport/shadow",
+            ],
+            "User": "10001:10001",
+        },
+        "rootfs": {"type": "layers", "diff_ids": [f"sha256:{hashlib.sha256(layer).hexdigest()}"]},
+        "history": [{"created_by": "test"}],
+    }  # fmt: skip
+    manifest = [{"Config": "config.json", "RepoTags": ["homeport/serving:latest"], "Layers": ["layer.tar"]}]
+    files = {"manifest.json": json.dumps(manifest).encode(), "config.json": json.dumps(config).encode()}
+    path.write_bytes(tarred(files | {"layer.tar": layer}))
+    return path
