@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import socket
 import subprocess
 import sys
@@ -28,6 +29,9 @@ from trainer.table import Table, read_table
 # How long an example takes says something of the machine, not of the code.
 hypothesis.settings.register_profile("untimed", deadline=None)
 hypothesis.settings.load_profile("untimed")
+
+# Who starts the tests may ignore Ctrl-C, which every process below would inherit.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 os.environ["HOMEPORT_LOG"] = "false"  # an experiment log takes seconds, and has tests of its own
 
