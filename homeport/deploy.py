@@ -94,8 +94,10 @@ class _Session:
         obstacles = self.rollout.obstacles()
         if given or not obstacles:
             return given
-        self.say(f"Azure cannot change that in place: {'; '.join(obstacles)}.")
-        return _agreed("Delete the endpoint and create it anew? It does not answer for some minutes.", "--replace")
+        why = f"Azure cannot change that in place: {'; '.join(obstacles)}."
+        return _agreed(
+            f"{why} Delete the endpoint and create it anew? It does not answer for some minutes.", "--replace"
+        )
 
 
 @contextmanager

@@ -30,7 +30,8 @@ def of(deployments: Sequence[DeploymentExtended], name: str, part: Part) -> list
 
 def state(deployment: DeploymentExtended) -> str:
     """`running`, `succeeded`, `failed` or `canceled`."""
-    return _STATES.get(str(deployment.properties and deployment.properties.provisioning_state), "running")
+    found = deployment.properties and deployment.properties.provisioning_state
+    return _STATES.get(found or "", "running")
 
 
 def parameters(deployment: DeploymentExtended) -> dict[str, Any]:

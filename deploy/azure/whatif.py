@@ -22,7 +22,7 @@ def as_changes(found: Sequence[WhatIfChange], redactor: Redactor) -> list[Change
     """The changes, but for resources that are not the deployment's."""
     changes = []
     for one in found:
-        kind = _KINDS.get(str(one.change_type))
+        kind = _KINDS.get(one.change_type)
         if kind:
             raw = one.as_dict()
             details = list(_lines(raw.get("delta") or [], "", redactor)) if kind == "modify" else []

@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
+import json
 import logging
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 from typer.testing import CliRunner
 
 from bundle import Store
 from homeport.__main__ import app
 from homeport.errors import HomeportError
-from tests.deploy.fake_azure import CONNECTION_KEY, IDENTITY_HEADER, STORAGE_KEY, SUBSCRIPTION, TOKEN, FakeAzure
-from tests.deploy.runners import LocalPlace, serving_archive
+from tests.deploy.fake_azure import CONNECTION_KEY, IDENTITY_HEADER, STORAGE_KEY, SUBSCRIPTION, TOKEN, FakeAzure, Run
+from tests.deploy.runners import LocalPlace, StandIn, serving_archive
 
 
 class Failed(Exception):
@@ -30,7 +32,8 @@ class Commands:
     folder: Path
     store: Store
     image: Path
-    said: list[str]
+    said: list[str] = field(default_factory=list)
+    _secrets: set[str] = field(default_factory=lambda: {TOKEN, CONNECTION_KEY, STORAGE_KEY, IDENTITY_HEADER})
 
     def __call__(self, *words: str, **settings: Any) -> str:
         """What a command says. Raises Failed."""
@@ -40,14 +43,16 @@ class Commands:
         if words[0] in ("plan", "apply"):
             arguments += ["--serving-image", str(self.image), "--models", str(self.store.root)]
         result = CliRunner().invoke(app, arguments)
-        self.said.append(result.output)
+        self._notice()
+        if words[0] != "keys":
+            self.said.append(result.output)
         if isinstance(result.exception, HomeportError):
             self.said.append(str(result.exception))
             raise Failed(str(result.exception))
         if result.exception and not isinstance(result.exception, SystemExit):
             raise result.exception
         assert result.exit_code == 0, result.output
-        return result.output
+        return result.stdout
 
     def settle(self, **changes: Any) -> None:
         """Write the file of settings."""
@@ -55,10 +60,10 @@ class Commands:
             "subscription": SUBSCRIPTION, "group": "homeport", "location": "westeurope", "name": "homeport-shop",
             "registry": "homeportshop", "management": self.azure.server.url, "poll_seconds": 0.01, "wait_seconds": 60,
         } | changes  # fmt: skip
-        lines = [
-            f"{name} = {str(value).lower() if isinstance(value, bool) else repr(value)}"
-            for name, value in settings.items()
-        ]
+        tables = {name: value for name, value in settings.items() if isinstance(value, dict)}
+        lines = [f"{name} = {json.dumps(value)}" for name, value in settings.items() if name not in tables]
+        for table, content in tables.items():
+            lines += [f"[{table}]", *(f"{name} = {json.dumps(value)}" for name, value in content.items())]
         (self.folder / "azure.toml").write_text("\n".join(lines))
 
     @property
@@ -70,28 +75,61 @@ class Commands:
     def place(self) -> Any:
         return next(iter(self.azure.places.values()))
 
-    def secrets(self) -> list[str]:
-        """All that nobody may read."""
-        found = [TOKEN, CONNECTION_KEY, STORAGE_KEY, IDENTITY_HEADER]
+    @property
+    def client(self) -> httpx.Client:
+        """Of the endpoint, with the primary key."""
+        keys = json.loads((self.folder / "state" / "azure" / "homeport-shop.keys.json").read_bytes())
+        authorization = {"Authorization": f"Bearer {keys['primary']}"}
+        return httpx.Client(base_url=f"http://127.0.0.1:{self.place.port}", headers=authorization, trust_env=False)
+
+    def serves(self, version: str) -> bool:
+        """Whether the endpoint answers with that version, and takes the key of this machine."""
+        with self.client as client:
+            ready = client.get("/health/ready").json()
+            row = client.get("/swagger.json").json()["definitions"]["Row"]["example"]
+            scored = client.post("/score", json={"data": [row]})
+        return (ready["version"], scored.status_code) == (version, 200)
+
+    def reveals(self, text: str) -> list[str]:
+        """The secrets in a text."""
+        return [secret for secret in self._secrets if secret in text]
+
+    def _notice(self) -> None:
         for path in (self.folder / "state" / "azure").glob("*.keys.json*"):
-            found += path.read_text().split('"')[3::4]
-        return found
+            self._secrets |= set(json.loads(path.read_bytes()).values())
+
+
+def _prepared(folder: Path, store: Store, place: Run, monkeypatch: pytest.MonkeyPatch) -> Iterator[Commands]:
+    for name in ("AZURE_TENANT_ID", "AZURE_CLIENT_ID", "AZURE_CLIENT_SECRET"):
+        monkeypatch.delenv(name, raising=False)
+    with FakeAzure(folder, place) as azure:
+        for name, value in azure.environment().items():
+            monkeypatch.setenv(name, value)
+        yield Commands(azure, folder, store, serving_archive(folder / "serving.tar"))
 
 
 @pytest.fixture
-def deploy(tmp_path, own_store, monkeypatch, caplog, capfd) -> Callable[..., str]:
-    """The commands; at the end, nothing that was said or logged may hold a secret, but for what `keys` prints."""
-    for name in ("AZURE_TENANT_ID", "AZURE_CLIENT_ID", "AZURE_CLIENT_SECRET"):
-        monkeypatch.delenv(name, raising=False)
+def _silent(caplog, capfd):
+    """At the end, nothing that was said or logged may hold a secret, but for what `keys` prints."""
     caplog.set_level(logging.DEBUG)
     logging.getLogger("httpcore").setLevel(logging.INFO)
-    with FakeAzure(tmp_path, LocalPlace) as azure:
-        for name, value in azure.environment().items():
-            monkeypatch.setenv(name, value)
-        commands = Commands(azure, tmp_path, own_store, serving_archive(tmp_path / "serving.tar"), [])
-        secrets: set[str] = set()
+    watched: list[Commands] = []
+    yield watched
+    for commands in watched:
+        assert not commands.reveals("\n".join([*commands.said, caplog.text, *capfd.readouterr()]))
+
+
+@pytest.fixture
+def deploy(tmp_path, own_store, monkeypatch, _silent):
+    """The commands; the endpoint is a real one."""
+    for commands in _prepared(tmp_path, own_store, LocalPlace, monkeypatch):
+        _silent.append(commands)
         yield commands
-        secrets |= set(commands.secrets())
-    everything = "\n".join([*commands.said, caplog.text, *capfd.readouterr()])
-    for secret in secrets:
-        assert secret not in everything
+
+
+@pytest.fixture
+def quick_deploy(tmp_path, own_store, monkeypatch, _silent):
+    """The commands; the endpoint is one that starts at once."""
+    for commands in _prepared(tmp_path, own_store, StandIn, monkeypatch):
+        _silent.append(commands)
+        yield commands

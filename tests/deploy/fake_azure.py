@@ -360,8 +360,18 @@ def _fixed(group: dict[str, Any]) -> Any:
 
 
 def _differences(before: Any, after: Any, path: str) -> Any:
+    """What-if's list of changes below a path."""
     if isinstance(before, dict) and isinstance(after, dict):
         for name, value in after.items():
-            yield from _differences(before.get(name), value, f"{path}.{name}")
+            yield from _differences(before.get(name), value, f"{path}.{name}" if path else name)
+    elif isinstance(before, list) and isinstance(after, list):
+        children = []
+        for index, value in enumerate(after):
+            if index >= len(before):
+                children.append({"path": str(index), "propertyChangeType": "Create", "before": None, "after": value})
+            elif found := list(_differences(before[index], value, "")):
+                children.append({"path": str(index), "propertyChangeType": "Modify", "children": found})
+        if children:
+            yield {"path": path, "propertyChangeType": "Array", "children": children}
     elif before != after:
         yield {"path": path, "propertyChangeType": "Modify", "before": before, "after": after}

@@ -47,6 +47,7 @@ class Fault:
     """What happens to the next requests that fit, instead of an answer or after it was made."""
 
     method: str
+    """Empty: any."""
     path: str
     """A pattern that is searched for."""
     answer: Answer | None = None
@@ -154,7 +155,7 @@ class Server:
 
     def _fault(self, request: Request) -> Fault | None:
         for fault in self.faults:
-            if fault.method == request.method and re.search(fault.path, request.path, re.IGNORECASE):
+            if fault.method in ("", request.method) and re.search(fault.path, request.path, re.IGNORECASE):
                 if fault.skip:
                     fault.skip -= 1
                     continue

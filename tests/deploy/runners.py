@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+import hashlib
+import io
+import json
 import subprocess
 import sys
+import tarfile
 import tempfile
+import threading
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -64,30 +70,59 @@ class LocalPlace:
         self._scratch.cleanup()
 
 
-class NoPlace:
-    """A group that runs nothing."""
+class StandIn:
+    """What `homeport deploy` asks of an endpoint, answered at once by a thread."""
 
-    host, port = "127.0.0.1", 9
+    host = "127.0.0.1"
 
-    def __init__(self, *_: Any) -> None:
-        pass
+    def __init__(self, registry: Registry, group: Group) -> None:
+        image = group["containers"][0]["properties"]["image"]
+        labels = registry.config(image)["config"]["Labels"]
+        given = variables(registry, group)
+        keys = {f"Bearer {key}" for key in json.loads(given["HOMEPORT_KEYS"]).values()}
+        self.insights = "APPLICATIONINSIGHTS_CONNECTION_STRING" in given
+        self.ended = False
+        stand_in = self
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_GET(self) -> None:
+                ready = {"model": labels["homeport.model"], "version": labels["homeport.version"]}
+                stand_in.say(self, 200, ready if "ready" in self.path else {"definitions": {"Row": {"example": {}}}})
+
+            def do_POST(self) -> None:
+                self.rfile.read(int(self.headers["Content-Length"]))
+                stand_in.say(self, 200 if self.headers["Authorization"] in keys else 401, {"result": ["yes"]})
+
+            def log_message(self, *_: Any) -> None:
+                pass
+
+        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.port = self._server.server_port
+        self._thread = threading.Thread(target=self._server.serve_forever, args=(0.02,), daemon=True)
+        self._thread.start()
+
+    @staticmethod
+    def say(handler: BaseHTTPRequestHandler, status: int, body: Any) -> None:
+        content = json.dumps(body).encode()
+        handler.send_response(status)
+        handler.send_header("Content-Length", str(len(content)))
+        handler.end_headers()
+        handler.wfile.write(content)
 
     def state(self) -> tuple[str, int]:
-        return "Running", 0
+        return ("Terminated", 3) if self.ended else ("Running", 0)
 
     def logs(self) -> str:
-        return ""
+        return "one\ntwo\nthree"
 
     def stop(self) -> None:
-        pass
+        self._server.shutdown()
+        self._server.server_close()
+        self._thread.join()
 
 
 def serving_archive(path: Path) -> Path:
     """An image of serving as `docker save` writes it, whose one layer holds next to nothing."""
-    import hashlib
-    import io
-    import json
-    import tarfile
 
     def tarred(files: dict[str, bytes]) -> bytes:
         out = io.BytesIO()
