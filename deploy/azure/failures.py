@@ -31,6 +31,12 @@ class Failure:
     code: str
     message: str
 
+    @property
+    def said(self) -> str:
+        """The message on one line, with the code."""
+        line = re.sub(r"\s+", " ", self.message).strip()[:600]
+        return f"{line} ({self.code})."
+
     def remedy(self) -> str | None:
         """What to do, if it is one of the usual ones."""
         for one in _REMEDIES:
@@ -42,9 +48,8 @@ class Failure:
 
     def refusal(self, what: str) -> TargetRefused:
         """The same as an error of ours."""
-        said = re.sub(r"\s+", " ", self.message).strip()[:600]
         remedy = self.remedy()
-        return TargetRefused(f"{what}: {said} ({self.code}).{f' {remedy}' if remedy else ''}", self.code)
+        return TargetRefused(f"{what}: {self.said}{f' {remedy}' if remedy else ''}", self.code)
 
 
 def failures(error: Any) -> list[Failure]:
@@ -82,6 +87,9 @@ def explained(what: str) -> Iterator[None]:
             raise TargetUnreachable(
                 f"{what}: Azure's answer was cut short ({error.message[:200]}). Run it again."
             ) from error
+        if error.status_code == 401:  # the login was good before, or is for somewhere else
+            found = most_telling(body)
+            raise NotLoggedIn(f"{what}: {found.said} {found.remedy() or LOGIN}") from error
         raise most_telling(body or {"code": f"Status{error.status_code}", "message": error.message}).refusal(
             what
         ) from error

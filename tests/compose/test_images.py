@@ -25,7 +25,7 @@ def run(image, script):
     return docker("run", "--rm", "--network=none", "--entrypoint=bash", image, "-c", script)
 
 
-@pytest.fixture(params=["collector", "dask-worker", "insights", "load", "pipeline", "serving", "trainer"])
+@pytest.fixture(params=["collector", "dask-worker", "deploy", "insights", "load", "pipeline", "serving", "trainer"])
 def image(request, images):
     return images[request.param]
 
