@@ -116,7 +116,9 @@ class Arm:
                 found = self._client.deployments.get(self._settings.group, name)
             return found if found.properties and found.properties.provisioning_state in _ENDED else None
 
-        found = self.until(ended, f"{what} has not ended; it goes on in Azure, and the same command goes on to wait")
+        found = self.until(
+            ended, f"the deployment {name} has not ended; it goes on in Azure, and the same command waits for it"
+        )
         properties: Any = found.properties
         if properties.provisioning_state != "Succeeded":
             error = properties.error.as_dict() if properties.error else {}

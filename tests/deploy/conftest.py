@@ -31,7 +31,7 @@ class Commands:
     azure: FakeAzure
     folder: Path
     store: Store
-    image: Path
+    image: Path | str
     said: list[str] = field(default_factory=list)
     _secrets: set[str] = field(default_factory=lambda: {TOKEN, CONNECTION_KEY, STORAGE_KEY, IDENTITY_HEADER})
 
@@ -99,10 +99,13 @@ class Commands:
             self._secrets |= set(json.loads(path.read_bytes()).values())
 
 
-def _prepared(folder: Path, store: Store, place: Run, monkeypatch: pytest.MonkeyPatch) -> Iterator[Commands]:
+def prepared(
+    folder: Path, store: Store, place: Run, monkeypatch: pytest.MonkeyPatch, **options: str
+) -> Iterator[Commands]:
+    """The commands, against an Azure whose container groups run in such places."""
     for name in ("AZURE_TENANT_ID", "AZURE_CLIENT_ID", "AZURE_CLIENT_SECRET"):
         monkeypatch.delenv(name, raising=False)
-    with FakeAzure(folder, place) as azure:
+    with FakeAzure(folder, place, **options) as azure:
         for name, value in azure.environment().items():
             monkeypatch.setenv(name, value)
         yield Commands(azure, folder, store, serving_archive(folder / "serving.tar"))
@@ -122,7 +125,7 @@ def _silent(caplog, capfd):
 @pytest.fixture
 def deploy(tmp_path, own_store, monkeypatch, _silent):
     """The commands; the endpoint is a real one."""
-    for commands in _prepared(tmp_path, own_store, LocalPlace, monkeypatch):
+    for commands in prepared(tmp_path, own_store, LocalPlace, monkeypatch):
         _silent.append(commands)
         yield commands
 
@@ -130,6 +133,6 @@ def deploy(tmp_path, own_store, monkeypatch, _silent):
 @pytest.fixture
 def quick_deploy(tmp_path, own_store, monkeypatch, _silent):
     """The commands; the endpoint is one that starts at once."""
-    for commands in _prepared(tmp_path, own_store, StandIn, monkeypatch):
+    for commands in prepared(tmp_path, own_store, StandIn, monkeypatch):
         _silent.append(commands)
         yield commands

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import copy
 import re
+import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -97,6 +98,7 @@ class FakeAzure:
         self.places: dict[str, Place] = {}
         self.started = 0  # container groups, and again
         self._run, self._ingestion = run, ingestion
+        self._lock = threading.Lock()
         self._leaving: dict[str, int] = {}
         self._operations: dict[str, tuple[int, Any]] = {}
 
@@ -126,8 +128,12 @@ class FakeAzure:
         path = request.path
         if path == "/token":
             return self._token(request)
-        if path.startswith(("/v2/", "/oauth2/")):
+        if path.startswith(("/v2/", "/oauth2/")):  # also for an engine that pulls while a group is made
             return self.registry.answer(request)
+        with self._lock:
+            return self._manage(request, path)
+
+    def _manage(self, request: Request, path: str) -> Answer:
         if request.headers.get("authorization") != f"Bearer {TOKEN}" or not self.logged_in:
             return refusal(401, "InvalidAuthenticationToken", "The access token is invalid.")
         if path.startswith("/operations/"):

@@ -15,6 +15,7 @@ from tests.deploy.fake_server import Answer, Request
 
 LOGIN = "registry-refresh-token"
 TOKEN = "registry-access-token"
+PULL_TOKEN = "registry-pull-token"  # for the engine that runs the image
 
 
 def _digest(content: bytes) -> str:
@@ -33,9 +34,14 @@ class Registry:
     def answer(self, request: Request) -> Answer:
         """To a request below /oauth2 or /v2."""
         if request.path.startswith("/oauth2/"):
-            return self._token(request)
-        if request.headers.get("authorization") != f"Bearer {TOKEN}":
-            return Answer(401, {"errors": [{"code": "UNAUTHORIZED", "message": "authentication required"}]})
+            return Answer(200, {"token": PULL_TOKEN}) if request.method == "GET" else self._token(request)
+        may = {f"Bearer {TOKEN}"} | ({f"Bearer {PULL_TOKEN}"} if request.method in ("GET", "HEAD") else set())
+        if request.headers.get("authorization") not in may:
+            host = request.headers["host"]
+            challenge = {"WWW-Authenticate": f'Bearer realm="https://{host}/oauth2/token",service="{host}"'}
+            return Answer(401, {"errors": [{"code": "UNAUTHORIZED", "message": "log in"}]}, challenge)
+        if request.path == "/v2/":
+            return Answer(200, {})
         if found := re.fullmatch(r"/v2/homeport/manifests/(.+)", request.path):
             return self._manifest(request, found[1])
         if found := re.fullmatch(r"/v2/homeport/blobs/(sha256:\w+)", request.path):

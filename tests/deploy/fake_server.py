@@ -146,12 +146,12 @@ class Server:
         with self._lock:
             self.seen.append(f"{request.method} {request.path}")
             fault = self._fault(request)
-            if fault and fault.answer:
-                return fault.answer
-            if fault and not fault.done:
-                return None
-            answer = self._answer(request)
-            return None if fault else answer
+        if fault and fault.answer:
+            return fault.answer
+        if fault and not fault.done:
+            return None
+        answer = self._answer(request)
+        return None if fault else answer
 
     def _fault(self, request: Request) -> Fault | None:
         for fault in self.faults:

@@ -1,10 +1,11 @@
-"""How a container group of the fake Azure runs: as a process of this machine."""
+"""How a container group of the fake Azure runs: as a process of this machine, or in a container."""
 
 from __future__ import annotations
 
 import hashlib
 import io
 import json
+import os
 import subprocess
 import sys
 import tarfile
@@ -68,6 +69,53 @@ class LocalPlace:
         self.process.terminate()
         self.process.wait(30)
         self._scratch.cleanup()
+
+
+class DockerPlace:
+    """The image itself, pulled by its digest, on this machine's container engine."""
+
+    host = "127.0.0.1"
+
+    def __init__(self, registry: Registry, group: Group) -> None:
+        serving = group["containers"][0]["properties"]
+        given = {one["name"]: one.get("value", one.get("secureValue")) for one in serving["environmentVariables"]}
+        (inside,) = [one["port"] for one in serving["ports"]]
+        limits = serving["resources"]["requests"]
+        self.image = serving["image"]
+        docker("pull", "--quiet", self.image)
+        self.container = docker(
+            "run", "--detach", "--publish", f"127.0.0.1::{inside}",
+            "--cpus", str(limits["cpu"]), "--memory", f"{int(limits['memoryInGB'] * 1000)}m",
+            *(word for name in given for word in ("--env", name)),
+            "--entrypoint", serving["command"][0], self.image, *serving["command"][1:],
+            **given,
+        ).strip()  # fmt: skip
+        self.port = int(docker("port", self.container, str(inside)).split(":")[-1])
+
+    def state(self) -> tuple[str, int]:
+        running = docker("inspect", "--format", "{{.State.Running}}", self.container).strip() == "true"
+        return ("Running", 0) if running else ("Terminated", 3)
+
+    def logs(self) -> str:
+        return docker("logs", self.container)
+
+    def environment(self) -> str:
+        """Of the process, as the system shows it."""
+        return docker("exec", self.container, "cat", "/proc/1/environ")
+
+    def stop(self) -> None:
+        docker("rm", "--force", self.container)
+        docker("rmi", "--force", self.image)
+
+
+def docker(*words: str, **environment: str) -> str:
+    """What a docker command prints, both of its ways."""
+    done = subprocess.run(
+        ["docker", *words], env=os.environ | environment, check=False, text=True, timeout=600,
+        stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stdout
+    return done.stdout
 
 
 class StandIn:
