@@ -42,9 +42,9 @@ class Registry:
         """Close its connections."""
         self._client.close()
 
-    def reference(self, digest: str) -> str:
-        """An image as those who pull it name it."""
-        return f"{self.server}/{self.repository}@{digest}"
+    def reference(self, name: str) -> str:
+        """An image as those who pull it name it, by its digest or a tag."""
+        return f"{self.server}/{self.repository}{'@' if name.startswith('sha256:') else ':'}{name}"
 
     def digest(self, tag: str) -> str | None:
         """The digest that a tag stands for, or None. Raises RegistryRefused."""

@@ -63,7 +63,7 @@ class Rollout:
         with self._baked(serving_image) as (baked, _):
             registry = self._target.registry()
             digest = registry.digest(baked.tag) if registry else None
-            image = registry.reference(digest) if registry and digest else f"{baked.tag} (not pushed yet)"
+            image = registry.reference(digest or baked.tag) if registry else f"homeport:{baked.tag}"
             keys = self._keys.staged() or self._keys.read() or Keys("made by apply", "made by apply")
             spec = self._spec(image, baked.model, baked.version, keys, self._insights())
             current = bool(digest) and self._target.is_current(spec)

@@ -144,10 +144,13 @@ def plan(
     models: Models = DEFAULT_MODELS,
     state: State = DEFAULT_STATE,
 ) -> None:
-    """Check everything and show what `apply` would change; nothing is changed."""
+    """Check everything and show what `apply` would change; nothing is changed.
+
+    Example: `homeport deploy azure plan --settings production.toml`
+    """
     with _session(settings, state, models) as session:
         found = session.rollout.plan(serving_image)
-        session.say(f"Image: {found.image}")
+        session.say(f"Image: {found.image}{'' if found.image_is_there else ' (not pushed yet)'}")
         if found.is_current:
             session.say("Exactly this runs already: apply would deploy nothing.")
         for change in found.changes:
@@ -169,6 +172,8 @@ def apply(
     """Bake the champion into the image, push and deploy it, wait for it, and score a row.
 
     A second call changes nothing; one that was interrupted goes on.
+
+    Examples: `homeport deploy azure apply`, `homeport deploy azure apply --serving-image serving.tar`
     """
     with _session(settings, state, models) as session:
         _report(session, session.rollout.bring(serving_image, session.may_replace(replace)))
@@ -229,7 +234,10 @@ def rotate_keys(
     settings: Settings = DEFAULT_SETTINGS,
     state: State = DEFAULT_STATE,
 ) -> None:
-    """Replace a key; the other stays valid. The endpoint restarts, which takes it some seconds."""
+    """Replace a key; the other stays valid. The endpoint restarts, which takes it some seconds.
+
+    Example: `homeport deploy azure rotate-keys secondary`
+    """
     with _session(settings, state) as session:
         names: list[Literal["primary", "secondary"]] = ["primary", "secondary"] if name == "both" else [name]
         _report(session, session.rollout.rotate(names, session.may_replace(replace)))
@@ -242,7 +250,10 @@ def insights(
     settings: Settings = DEFAULT_SETTINGS,
     state: State = DEFAULT_STATE,
 ) -> None:
-    """Send telemetry to Application Insights, or no more; what is there stays. The endpoint restarts."""
+    """Send telemetry to Application Insights, or no more; what is there stays. The endpoint restarts.
+
+    Example: `homeport deploy azure insights disable`
+    """
     with _session(settings, state) as session:
         _report(session, session.rollout.switch_insights(switch == "enable", session.may_replace(replace)))
 

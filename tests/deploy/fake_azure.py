@@ -175,7 +175,7 @@ class FakeAzure:
         if self._left(root.lower()) and name in self.groups:
             for resource in [one for one in self.resources if one.startswith(root.lower())]:
                 self._remove(resource)
-            del self.groups[name]
+            del self.groups[name], self._leaving[root.lower()]
             self.deployments.clear()
         if name not in self.groups:
             return refusal(404, "ResourceGroupNotFound", f"Resource group '{name}' could not be found.")
@@ -207,6 +207,8 @@ class FakeAzure:
 
     def _remove(self, resource: str) -> None:
         self._leaving.pop(resource, None)
+        if "/registries/" in resource:
+            self.registry = Registry(REGISTRY_TOKEN)
         for one in [one for one in self.resources if one == resource or one.startswith(f"{resource}/")]:
             del self.resources[one]
         if place := self.places.pop(resource, None):

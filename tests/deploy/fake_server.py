@@ -84,6 +84,7 @@ class Server:
 
         class Handler(BaseHTTPRequestHandler):
             protocol_version = "HTTP/1.1"
+            wbufsize = -1  # head and body in one packet: the second would wait 40 ms for the first's acknowledgement
 
             def answer(self) -> None:
                 address = urlsplit(self.path)

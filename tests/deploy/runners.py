@@ -133,6 +133,8 @@ class StandIn:
         stand_in = self
 
         class Handler(BaseHTTPRequestHandler):
+            wbufsize = -1
+
             def do_GET(self) -> None:
                 ready = {"model": labels["homeport.model"], "version": labels["homeport.version"]}
                 stand_in.say(self, 200, ready if "ready" in self.path else {"definitions": {"Row": {"example": {}}}})

@@ -101,6 +101,8 @@ def test_from_nothing_to_a_row_and_back_to_nothing(deploy):
     with pytest.raises(Failed, match="not on this machine"):
         deploy("keys", "primary")
     assert "There was nothing" in deploy("destroy", "--yes")
+    assert "with the key, 401 without" in deploy("apply"), "and anew"
+    deploy("destroy", "--yes")
     assert "There is no endpoint" in deploy("status")
 
 
@@ -166,6 +168,18 @@ def test_a_plan_shows_what_would_change_without_secrets(releases):
     assert "HOMEPORT_SERVING_WORKERS" in shown
     assert "***" in shown, "Azure echoes secrets, which are hidden"
     assert releases.azure.started == 2
+
+
+def test_a_plan_for_an_image_that_is_not_pushed_yet(quick_deploy, two_versions):
+    quick_deploy("apply")
+    shutil.rmtree(quick_deploy.store.root)
+    shutil.copytree(two_versions.root, quick_deploy.store.root)
+    quick_deploy.store.promote(MODEL, "2")
+    blobs = set(quick_deploy.azure.registry.blobs)
+    shown = quick_deploy("plan")
+    assert "(not pushed yet)" in shown
+    assert "modify" in shown
+    assert set(quick_deploy.azure.registry.blobs) == blobs
 
 
 def test_what_others_have_in_the_resource_group_stays(quick_deploy):
