@@ -36,15 +36,17 @@ class Stack:
         self.ports = {part: free_port() for part in PORTS}
         self._environment = {f"HOMEPORT_{part}_PORT": str(port) for part, port in self.ports.items()} | environment
 
-    def compose(self, *arguments: str, stdin: str | None = None) -> str:
+    def compose(self, *arguments: str, stdin: str | bytes | None = None) -> str:
         """What a command of compose prints."""
         done = subprocess.run(
             ["docker", "compose", "--project-name", self.project, *arguments],
-            cwd=ROOT, env=os.environ | self._environment, input=stdin,
-            capture_output=True, text=True, check=False, timeout=900,
+            cwd=ROOT, env=os.environ | self._environment,
+            input=stdin.encode() if isinstance(stdin, str) else stdin,
+            capture_output=True, check=False, timeout=900,
         )  # fmt: skip
-        assert done.returncode == 0, f"compose {' '.join(arguments)}: {done.stdout[-1000:]}{done.stderr[-3000:]}"
-        return done.stdout
+        said, complaint = done.stdout.decode(), done.stderr.decode()
+        assert done.returncode == 0, f"compose {' '.join(arguments)}: {said[-1000:]}{complaint[-3000:]}"
+        return said
 
     def configuration(self, *profiles: str) -> dict[str, Any]:
         """What compose makes of the file with profiles."""

@@ -8,10 +8,10 @@ import threading
 import httpx
 import pytest
 
-from tests.compose.stack import docker
+from tests.compose.stack import Stack, docker
 from tests.conftest import MODEL, ROOT, free_port
 from tests.deploy.conftest import prepared
-from tests.deploy.runners import DockerPlace
+from tests.deploy.runners import DockerPlace, StandIn
 
 pytestmark = pytest.mark.e2e
 
@@ -44,8 +44,47 @@ class Prober:
             thread.join()
 
 
-def test_the_container_group_keeps_to_the_contract(images, tmp_path, own_store, monkeypatch):
-    gateway = json.loads(docker("network", "inspect", "bridge"))[0]["IPAM"]["Config"][0]["Gateway"]
+@pytest.fixture
+def gateway(engine):
+    """The address under which containers find this machine, which only they and it can reach."""
+    return json.loads(docker("network", "inspect", "bridge"))[0]["IPAM"]["Config"][0]["Gateway"]
+
+
+def test_the_commands_in_their_container(images, gateway, tmp_path, own_store, monkeypatch):
+    """The image by a pipe, the keys in a volume, a login, and an Azure outside."""
+    monkeypatch.setattr(StandIn, "host", gateway)
+    for path in (own_store.root, *own_store.root.rglob("*")):
+        path.chmod(0o755 if path.is_dir() else 0o644)
+    for deploy in prepared(tmp_path, own_store, StandIn, monkeypatch, host=gateway):
+        deploy.settle()
+        tmp_path.chmod(0o755)
+        stack = Stack(HOMEPORT_AZURE=str(tmp_path / "azure.toml"))
+        inside = deploy.azure.environment() | {
+            "REQUESTS_CA_BUNDLE": "/etc/homeport/ca.pem", "SSL_CERT_FILE": "/etc/homeport/ca.pem",
+        }  # fmt: skip
+        options = [word for name, value in inside.items() for word in ("--env", f"{name}={value}")]
+        options += ["--volume", f"{own_store.root}:/var/lib/homeport/models:ro"]
+        options += ["--volume", f"{deploy.azure.server.ca}:/etc/homeport/ca.pem:ro"]
+
+        def run(*words, stdin=None, stack=stack, options=tuple(options)):
+            return stack.compose("--profile", "azure", "run", "--rm", "-T", *options, "deploy", *words, stdin=stdin)
+
+        try:
+            with pytest.raises(AssertionError, match="There is no Docker here"):
+                run("plan")
+            said = run("apply", "--serving-image", "-", stdin=deploy.image.read_bytes())
+            assert "with the key, 401 without" in said
+            assert "Running" in run("status")
+            key = run("keys", "primary").strip()
+            headers = {"Authorization": f"Bearer {key}"}
+            url = f"http://{gateway}:{deploy.place.port}/score"
+            assert httpx.post(url, json={}, headers=headers, trust_env=False).status_code == 200
+            assert "Nothing is left" in run("destroy", "--yes")
+        finally:
+            stack.remove()
+
+
+def test_the_container_group_keeps_to_the_contract(images, gateway, tmp_path, own_store, monkeypatch):
     ingestion = free_port()
     for deploy in prepared(tmp_path, own_store, DockerPlace, monkeypatch, ingestion=f"http://{gateway}:{ingestion}"):
         deploy.image = images["serving"]

@@ -80,7 +80,9 @@ class Commands:
         """Of the endpoint, with the primary key."""
         keys = json.loads((self.folder / "state" / "azure" / "homeport-shop.keys.json").read_bytes())
         authorization = {"Authorization": f"Bearer {keys['primary']}"}
-        return httpx.Client(base_url=f"http://127.0.0.1:{self.place.port}", headers=authorization, trust_env=False)
+        return httpx.Client(
+            base_url=f"http://{self.place.host}:{self.place.port}", headers=authorization, trust_env=False
+        )
 
     def serves(self, version: str) -> bool:
         """Whether the endpoint answers with that version, and takes the key of this machine."""

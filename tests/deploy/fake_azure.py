@@ -85,8 +85,8 @@ class Deployment:
 class FakeAzure:
     """One subscription. `run` starts a container group; `ingestion` is where its telemetry goes."""
 
-    def __init__(self, folder: Path, run: Run, ingestion: str = "http://127.0.0.1:9") -> None:
-        self.server = Server(folder, self._answer)
+    def __init__(self, folder: Path, run: Run, ingestion: str = "http://127.0.0.1:9", host: str = "127.0.0.1") -> None:
+        self.server = Server(folder, self._answer, host)
         self.faults = self.server.faults
         self.registry = Registry(REGISTRY_TOKEN)
         self.groups: dict[str, dict[str, Any]] = {}
@@ -117,7 +117,7 @@ class FakeAzure:
         """What a machine in Azure with an identity of its own has in its environment, and trust in this server."""
         return {
             "IDENTITY_ENDPOINT": f"{self.server.url}/token", "IDENTITY_HEADER": IDENTITY_HEADER,
-            "REQUESTS_CA_BUNDLE": str(self.server.ca), "SSL_CERT_FILE": str(self.server.ca), "NO_PROXY": "127.0.0.1",
+            "REQUESTS_CA_BUNDLE": str(self.server.ca), "SSL_CERT_FILE": str(self.server.ca), "NO_PROXY": "*",
         }  # fmt: skip
 
     def kinds(self) -> list[str]:

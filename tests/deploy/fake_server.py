@@ -66,17 +66,17 @@ def refusal(status: int, code: str, message: str = "It cannot be.", **headers: s
 
 
 class Server:
-    """Use as a context manager. `answer` is given each request."""
+    """Use as a context manager. `answer` is given each request; `host` is the address that it has for its clients."""
 
-    def __init__(self, folder: Path, answer: Callable[[Request], Answer]) -> None:
-        self._answer = answer
+    def __init__(self, folder: Path, answer: Callable[[Request], Answer], host: str = "127.0.0.1") -> None:
+        self._answer, self._host = answer, host
         self.faults: list[Fault] = []
         self.seen: list[str] = []  # method and path of all requests
         authority = trustme.CA()
         self.ca = folder / "ca.pem"
         authority.cert_pem.write_to_path(str(self.ca))
         self._context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        authority.issue_cert("127.0.0.1", "localhost").configure_cert(self._context)
+        authority.issue_cert(host, "localhost").configure_cert(self._context)
         self._lock = threading.Lock()
 
     def __enter__(self) -> Self:
@@ -124,12 +124,12 @@ class Server:
             def log_message(self, *_: Any) -> None:
                 pass
 
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self._server = ThreadingHTTPServer((self._host, 0), Handler)
         self._server.daemon_threads = True
         self._server.socket = self._context.wrap_socket(
             self._server.socket, server_side=True, do_handshake_on_connect=False
         )
-        self.host = f"127.0.0.1:{self._server.server_port}"
+        self.host = f"{self._host}:{self._server.server_port}"
         self.url = f"https://{self.host}"
         self._thread = threading.Thread(target=self._server.serve_forever, args=(0.05,), daemon=True)
         self._thread.start()
