@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import time
 from collections.abc import Sequence
 from typing import Any
@@ -13,19 +12,17 @@ from deploy.azure import group, records
 from deploy.azure.arm import GROUPS, Arm, template
 from deploy.azure.credentials import registry_login
 from deploy.azure.holdings import Holdings
+from deploy.azure.parameters import Parameters
 from deploy.azure.settings import Settings
 from deploy.azure.whatif import as_changes
 from deploy.errors import DeployError, NotDeployed, NotLoggedIn, ReplaceNeeded, TargetRefused, TargetUnreachable
 from deploy.redact import Redactor
-from deploy.registry import Registry, encode
+from deploy.registry import Registry
 from deploy.spec import DeploymentSpec
 from deploy.target import Change, Release, Say, Status
 
 REPOSITORY = "homeport"
-_AGAIN = (
-    "InaccessibleImage",
-    "ContainerGroupTransitioning",
-)  # a right that is not known everywhere yet; a change that is not over
+_AGAIN = ("InaccessibleImage", "ContainerGroupTransitioning")  # a right that is not known everywhere yet, a change
 _TRIES = 10
 
 
@@ -38,6 +35,7 @@ class ContainerInstances:
         self._settings, self._who = settings, who
         self._arm = Arm(settings, who)
         self._holdings = Holdings(settings, self._arm)
+        self._parameters = Parameters(settings, self._arm, self._holdings)
         self._registry: Registry | None = None
 
     def registry(self) -> Registry | None:
@@ -53,10 +51,10 @@ class ContainerInstances:
         """Make resource group, registry, identity and Application Insights where they are not there."""
         if self._arm.get(self._arm.group, GROUPS, "The resource group cannot be read") is None:
             say(f"Making the resource group {self._settings.group} in {self._settings.location}.")
-            body = {"location": self._settings.location, "tags": self._tags()}
+            body = {"location": self._settings.location, "tags": self._parameters.tags()}
             self._arm.put(self._arm.group, GROUPS, body, "The resource group cannot be made")
         self._settle(say)
-        parameters = self._foundation()
+        parameters = self._parameters.foundation()
         if not self._stands(parameters):
             say("Making what the endpoint stands on: registry, identity, Application Insights.")
             name = records.new_name(self._settings.name, "foundation")
@@ -72,16 +70,14 @@ class ContainerInstances:
 
     def plan(self, spec: DeploymentSpec) -> Sequence[Change]:
         """Azure's own validation and what-if, where there is a resource group that it can be asked for."""
-        redactor = Redactor([spec.keys.primary, spec.keys.secondary, self._connection_string() or ""])
-        wanted = {"foundation": self._foundation(), "endpoint": self._endpoint(spec, made=False)}
+        redactor = Redactor([spec.keys.primary, spec.keys.secondary, self._parameters.connection_string() or ""])
+        wanted = {"foundation": self._parameters.foundation(), "endpoint": self._parameters.endpoint(spec, made=False)}
         if self._arm.get(self._arm.group, GROUPS, "The resource group cannot be read") is None:
             made = Change("create", f"resource group {self._settings.group}")
             return [made, *(one for name, told in wanted.items() for one in _all_new(name, told, self._settings))]
         changes: list[Change] = []
         for name, parameters in wanted.items():
-            if (
-                name == "endpoint" and self._holdings.identity() is None
-            ):  # Azure would say no more than that it is missing
+            if name == "endpoint" and self._holdings.identity() is None:  # Azure would say only that it is missing
                 changes += _all_new(name, parameters, self._settings)
                 continue
             label = f"{self._settings.name}-plan-{name}"
@@ -100,7 +96,10 @@ class ContainerInstances:
         if not found or found["properties"].get("provisioningState") != "Succeeded":
             return False
         running = (found["properties"].get("instanceView") or {}).get("state") == "Running"
-        return running and (found.get("tags") or {}).get("homeport-fingerprint") == self._endpoint(spec)["fingerprint"]
+        return (
+            running
+            and (found.get("tags") or {}).get("homeport-fingerprint") == self._parameters.endpoint(spec)["fingerprint"]
+        )
 
     def apply(self, spec: DeploymentSpec, say: Say, replace: bool = False) -> None:
         """Deploy the container group. Raises ReplaceNeeded if it would have to be deleted first."""
@@ -111,7 +110,7 @@ class ContainerInstances:
                 raise ReplaceNeeded(f"Azure cannot change that in place: {'; '.join(obstacles)}.")
             say("Deleting the endpoint, to create it anew.")
             self._arm.delete(self._id(), group.API, "The endpoint cannot be deleted")
-        parameters = self._endpoint(spec)
+        parameters = self._parameters.endpoint(spec)
         for attempt in range(1, _TRIES + 1):
             name = records.new_name(self._settings.name, "endpoint")
             say(f"Deploying {spec.model} {spec.version} ({name}).")
@@ -169,68 +168,12 @@ class ContainerInstances:
         found: group.Group | None = self._arm.get(self._id(), group.API, "The endpoint cannot be read")
         return found
 
-    def _tags(self) -> dict[str, str]:
-        return dict(self._settings.tags) | {"homeport": self._settings.name}
-
-    def _foundation(self) -> dict[str, Any]:
-        registry = self._holdings.registry()
-        return {
-            "name": self._settings.name,
-            "location": self._settings.location,
-            "tags": self._tags(),
-            "registry": self._settings.registry,
-            "createRegistry": registry is None or self._holdings.is_ours(registry),
-            "assignPullRole": self._settings.assign_pull_role,
-            "tls": self._settings.tls,
-        }
-
-    def _endpoint(self, spec: DeploymentSpec, made: bool = True) -> dict[str, Any]:
-        registry = self._holdings.registry()
-        server = registry["properties"]["loginServer"] if registry else f"{self._settings.registry}.azurecr.io"
-        connection = self._connection_string() if spec.insights else ""
-        if connection is None:
-            if made:
-                raise NotDeployed("Application Insights is not there yet: run `homeport deploy azure apply`.")
-            connection = "made by the deployment"
-        foundation = self._last_foundation()
-        parameters = {
-            "name": self._settings.name,
-            "location": self._settings.location,
-            "tags": self._tags(),
-            "dnsLabel": self._settings.label,
-            "registryServer": server,
-            "image": spec.image,
-            "model": spec.model,
-            "version": spec.version,
-            "cpu": f"{spec.cpu:g}",
-            "memoryInGB": f"{spec.memory_gb:g}",
-            "insights": spec.insights,
-            "tls": spec.tls,
-            "caddyImage": self._settings.caddy_image,
-            "storage": (foundation or {}).get("storage", "") if spec.tls else "",
-            "environment": [{"name": name, "value": value} for name, value in sorted(spec.environment.items())],
-            "keys": spec.keys.as_json(),
-            "connectionString": connection,
-        }
-        told = encode([template("endpoint"), parameters])
-        return parameters | {"fingerprint": hashlib.sha256(told).hexdigest()[:32]}
-
-    def _last_foundation(self) -> dict[str, Any] | None:
-        for one in records.of(self._arm.deployments(), self._settings.name, "foundation"):
-            if records.state(one) == "succeeded":
-                return records.outputs(one)
-        return None
-
     def _stands(self, parameters: dict[str, Any]) -> bool:
         """Whether the last deployment of the foundation was told the same, and all it made is there."""
         done = records.of(self._arm.deployments(), self._settings.name, "foundation")
         if not done or records.state(done[0]) != "succeeded" or records.parameters(done[0]) != parameters:
             return False
         return bool(self._holdings.registry() and self._holdings.identity() and self._holdings.component())
-
-    def _connection_string(self) -> str | None:
-        component = self._holdings.component()
-        return component["properties"]["ConnectionString"] if component else None
 
     def _start(self, name: str, part: records.Part, parameters: dict[str, Any]) -> None:
         self._arm.validate(name, template(part), parameters)

@@ -53,6 +53,7 @@ def gateway(engine):
 def test_the_commands_in_their_container(images, gateway, tmp_path, own_store, monkeypatch):
     """The image by a pipe, the keys in a volume, a login, and an Azure outside."""
     monkeypatch.setattr(StandIn, "host", gateway)
+    monkeypatch.setattr(StandIn, "listens", gateway)
     for path in (own_store.root, *own_store.root.rglob("*")):
         path.chmod(0o755 if path.is_dir() else 0o644)
     for deploy in prepared(tmp_path, own_store, StandIn, monkeypatch, host=gateway):

@@ -121,7 +121,7 @@ def docker(*words: str, **environment: str) -> str:
 class StandIn:
     """What `homeport deploy` asks of an endpoint, answered at once by a thread."""
 
-    host = "127.0.0.1"
+    host = listens = "127.0.0.1"
 
     def __init__(self, registry: Registry, group: Group) -> None:
         image = group["containers"][0]["properties"]["image"]
@@ -146,7 +146,7 @@ class StandIn:
             def log_message(self, *_: Any) -> None:
                 pass
 
-        self._server = ThreadingHTTPServer((self.host, 0), Handler)
+        self._server = ThreadingHTTPServer((self.listens, 0), Handler)
         self.port = self._server.server_port
         self._thread = threading.Thread(target=self._server.serve_forever, args=(0.02,), daemon=True)
         self._thread.start()
