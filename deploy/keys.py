@@ -53,7 +53,7 @@ class KeyFile:
         if keys is None:
             raise KeysMissing(
                 f"The keys of the endpoint are not on this machine: there is no {self.path}. Copy it from the machine "
-                "that deployed, or make new ones: `homeport deploy azure rotate-keys both`."
+                "that deployed, or make new ones: `rotate-keys both`."
             )
         return keys
 

@@ -73,9 +73,7 @@ class Probe:
             result = _json(answer)["result"][0]
         refused = client.post("/score", json={"data": [row]}).status_code
         if refused != 401:
-            raise EndpointUnready(
-                f"{self.address} scores without a key (status {refused}): `homeport deploy azure destroy`."
-            )
+            raise EndpointUnready(f"{self.address} scores without a key (status {refused}): take it away by `destroy`.")
         return "", Scored(row, result, refused)
 
     def _see_crashes(self, status: Status | None) -> None:
@@ -83,7 +81,7 @@ class Probe:
             if one.restarts >= _CRASHES:
                 raise EndpointUnready(
                     f"The container {one.name} ends again and again ({one.detail or one.state}, {one.restarts} "
-                    "restarts). `homeport deploy azure logs` says why; `rollback` returns to the release before."
+                    "restarts). `logs` says why; `rollback` returns to the release before."
                 )
 
 

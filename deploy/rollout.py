@@ -90,7 +90,7 @@ class Rollout:
         if registry is None or registry.digest(release.image.partition("@")[2]) is None:
             raise ImageUnusable(
                 f"The image of the release before, {release.image}, is not in the registry any more. Promote an older "
-                "version (`homeport models rollback`), and run `homeport deploy azure apply`."
+                "version (`homeport models rollback`), and run `apply`."
             )
         spec = self._spec(release.image, release.model, release.version, self._own_keys(), self._insights())
         self._say(f"Returning to {release.model} {release.version}, deployed at {release.at:%Y-%m-%d %H:%M} UTC.")
@@ -127,7 +127,7 @@ class Rollout:
             scored = probe.wait(spec, self._target.status)
         except EndpointUnready as error:
             raise EndpointUnready(
-                f"{error} It was deployed, and goes on trying. `homeport deploy azure logs` and `status` tell more, "
+                f"{error} It was deployed, and goes on trying. `logs` and `status` tell more, "
                 "`rollback` returns to the release before."
             ) from error
         self._keys.commit()
@@ -136,7 +136,7 @@ class Rollout:
     def _status(self) -> Status:
         status = self._target.status()
         if status is None:
-            raise NotDeployed("There is no endpoint: `homeport deploy azure apply` makes one.")
+            raise NotDeployed("There is no endpoint: `apply` makes one.")
         return status
 
     def _present(self) -> Release:
@@ -179,7 +179,7 @@ def present(releases: Sequence[Release]) -> Release:
     for one in releases:
         if one.state == "succeeded":
             return one
-    raise NotDeployed("Nothing was deployed with success yet: `homeport deploy azure apply`.")
+    raise NotDeployed("Nothing was deployed with success yet: `apply` does.")
 
 
 def before(releases: Sequence[Release]) -> Release:
@@ -195,4 +195,4 @@ def before(releases: Sequence[Release]) -> Release:
         for one in succeeded[first + 1 :]:
             if one.image != succeeded[0].image:
                 return one
-    raise NotDeployed("There is no release before this one to go back to. `homeport deploy azure status` lists them.")
+    raise NotDeployed("There is no release before this one to go back to. `status` lists them.")

@@ -14,14 +14,12 @@ from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, T
 
 from bundle import BundleNotFound, Manifest, Store
 from homeport.errors import HomeportError
-from homeport.options import DEFAULT_MODELS, DEFAULT_STATE, Models, State, console
+from homeport.options import DEFAULT_MODELS, DEFAULT_STATE, INTERRUPTED, Models, State, console
 from homeport.stack import Stack
 from homeport.training import telemetry_settings
 
 if TYPE_CHECKING:
     from pipeline.batch import checkpoint
-
-INTERRUPTED = 130  # as shells have it
 
 
 def batch(

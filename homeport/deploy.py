@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
-from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -12,14 +10,12 @@ import typer
 from rich.console import Console
 from rich.markup import escape
 
+from homeport.deploy_session import DeploySession, agreed, session_of
 from homeport.errors import HomeportError
-from homeport.options import DEFAULT_MODELS, DEFAULT_STATE, Models, State, console
+from homeport.options import DEFAULT_MODELS, DEFAULT_STATE, Models, State
 
 if TYPE_CHECKING:
-    from deploy.keys import KeyFile
-    from deploy.redact import Redactor
-    from deploy.rollout import Outcome, Rollout
-    from deploy.target import Target
+    from deploy.rollout import Outcome
 
 deploy = typer.Typer(help="Take the champion to an endpoint elsewhere.", no_args_is_help=True)
 azure = typer.Typer(
@@ -48,85 +44,7 @@ DEFAULT_IMAGE = "homeport/serving"
 COST = "Azure bills the endpoint for every second that it runs. `homeport deploy azure destroy` ends that."
 
 
-class _Session:
-    """What the commands work with."""
-
-    def __init__(self, settings: Path, models: Path, state: Path) -> None:
-        from bundle import Store
-        from deploy.azure.credentials import credential
-        from deploy.azure.settings import read_settings
-        from deploy.azure.target import ContainerInstances
-        from deploy.keys import KeyFile
-        from deploy.rollout import Rollout, Wish
-
-        wanted = read_settings(settings)
-        self.keys: KeyFile = KeyFile(state / "azure" / f"{wanted.name}.keys.json")
-        self._who = credential()
-        self.target: Target = ContainerInstances(wanted, self._who)
-        wish = Wish(
-            wanted.model,
-            wanted.cpu,
-            wanted.memory_gb,
-            wanted.tls,
-            wanted.environment,
-            wanted.wait_seconds,
-            wanted.poll_seconds,
-        )
-        self.rollout: Rollout = Rollout(self.target, Store(models), self.keys, wish, self.say)
-
-    @property
-    def redactor(self) -> Redactor:
-        from deploy.redact import Redactor
-
-        found = [keys for keys in (self.keys.read(), self.keys.staged()) if keys]
-        return Redactor([key for keys in found for key in (keys.primary, keys.secondary)])
-
-    def close(self) -> None:
-        """Close all connections."""
-        self.target.close()
-        self._who.close()
-
-    def say(self, text: str) -> None:
-        console.print(escape(self.redactor.text(text)), highlight=False, soft_wrap=True)
-
-    def may_replace(self, given: bool) -> bool:
-        """Ask, if there is something to ask and somebody to answer."""
-        obstacles = self.rollout.obstacles()
-        if given or not obstacles:
-            return given
-        why = f"Azure cannot change that in place: {'; '.join(obstacles)}."
-        return _agreed(
-            f"{why} Delete the endpoint and create it anew? It does not answer for some minutes.", "--replace"
-        )
-
-
-@contextmanager
-def _session(settings: Path, state: Path, models: Path = DEFAULT_MODELS) -> Iterator[_Session]:
-    """Raises HomeportError for whatever goes wrong."""
-    try:
-        from deploy.errors import DeployError
-    except ImportError as error:
-        raise HomeportError("Deployment is not part of this image: use the service `deploy`.") from error
-    try:
-        with closing(_Session(settings, models, state)) as session:
-            yield session
-    except ImportError as error:
-        raise HomeportError(f"A package is missing ({error}): pip install 'homeport[deploy]'.") from error
-    except DeployError as error:
-        raise HomeportError(str(error)) from error
-    except KeyboardInterrupt:
-        raise HomeportError(
-            "Interrupted. What Azure was asked for it goes on with: the same command waits for it and goes on."
-        ) from None
-
-
-def _agreed(question: str, option: str) -> bool:
-    if not sys.stdin.isatty():
-        raise HomeportError(f"{question} There is nobody to ask here: say so by {option}.")
-    return typer.confirm(question)
-
-
-def _report(session: _Session, outcome: Outcome) -> None:
+def _report(session: DeploySession, outcome: Outcome) -> None:
     status, spec, scored = outcome.status, outcome.spec, outcome.scored
     session.say(f"\n{spec.model} {spec.version} answers: {scored.result!r} with the key, {scored.without_key} without.")
     session.say(f"  endpoint  {status.address}/score\n  Swagger   {status.address}/docs\n  portal    {status.portal}")
@@ -148,7 +66,7 @@ def plan(
 
     Example: `homeport deploy azure plan --settings production.toml`
     """
-    with _session(settings, state, models) as session:
+    with session_of(settings, state, models) as session:
         found = session.rollout.plan(serving_image)
         session.say(f"Image: {found.image}{'' if found.image_is_there else ' (not pushed yet)'}")
         if found.is_current:
@@ -175,14 +93,14 @@ def apply(
 
     Examples: `homeport deploy azure apply`, `homeport deploy azure apply --serving-image serving.tar`
     """
-    with _session(settings, state, models) as session:
+    with session_of(settings, state, models) as session:
         _report(session, session.rollout.bring(serving_image, session.may_replace(replace)))
 
 
 @azure.command()
 def status(settings: Settings = DEFAULT_SETTINGS, state: State = DEFAULT_STATE) -> None:
     """How the endpoint is, and what was deployed."""
-    with _session(settings, state) as session:
+    with session_of(settings, state) as session:
         found = session.target.status()
         if found is None:
             session.say("There is no endpoint.")
@@ -210,7 +128,7 @@ def logs(
     state: State = DEFAULT_STATE,
 ) -> None:
     """What the endpoint wrote last."""
-    with _session(settings, state) as session:
+    with session_of(settings, state) as session:
         session.say(session.target.logs(lines).rstrip("\n"))
 
 
@@ -221,7 +139,7 @@ def keys(
     state: State = DEFAULT_STATE,
 ) -> None:
     """Print one key, and nothing else: `KEY=$(homeport deploy azure keys primary)`."""
-    with _session(settings, state) as session:
+    with session_of(settings, state) as session:
         if session.keys.staged():
             print("A rotation has not ended: run `homeport deploy azure rotate-keys` again.", file=sys.stderr)
         print(getattr(session.keys.demand(), name))
@@ -238,7 +156,7 @@ def rotate_keys(
 
     Example: `homeport deploy azure rotate-keys secondary`
     """
-    with _session(settings, state) as session:
+    with session_of(settings, state) as session:
         names: list[Literal["primary", "secondary"]] = ["primary", "secondary"] if name == "both" else [name]
         _report(session, session.rollout.rotate(names, session.may_replace(replace)))
 
@@ -254,14 +172,14 @@ def insights(
 
     Example: `homeport deploy azure insights disable`
     """
-    with _session(settings, state) as session:
+    with session_of(settings, state) as session:
         _report(session, session.rollout.switch_insights(switch == "enable", session.may_replace(replace)))
 
 
 @azure.command()
 def rollback(replace: Replace = False, settings: Settings = DEFAULT_SETTINGS, state: State = DEFAULT_STATE) -> None:
     """Deploy the release before this one again, by the digest of its image."""
-    with _session(settings, state) as session:
+    with session_of(settings, state) as session:
         _report(session, session.rollout.rollback(session.may_replace(replace)))
 
 
@@ -272,11 +190,11 @@ def destroy(
     state: State = DEFAULT_STATE,
 ) -> None:
     """Delete all that was made: endpoint, images, telemetry, and the resource group if nothing else is in it."""
-    with _session(settings, state) as session:
+    with session_of(settings, state) as session:
         holdings = session.target.holdings()
         if holdings:
             session.say("To be deleted:\n  " + "\n  ".join(holdings))
-            if not yes and not _agreed("Delete all of it?", "--yes"):
+            if not yes and not agreed("Delete all of it?", "--yes"):
                 return
         session.target.destroy(session.say)
         session.keys.forget()

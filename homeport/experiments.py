@@ -11,13 +11,11 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from homeport.errors import HomeportError
-from homeport.options import DEFAULT_MODELS, DEFAULT_STATE, State, console
+from homeport.options import DEFAULT_MODELS, DEFAULT_STATE, INTERRUPTED, State, console
 from homeport.stack import LOOPBACK, Stack
 
 if TYPE_CHECKING:
     from trainer.experiments import Log
-
-INTERRUPTED = 130  # as shells have it
 
 
 def experiment_log(stack: Stack, experiment: str) -> Log:
@@ -26,12 +24,6 @@ def experiment_log(stack: Stack, experiment: str) -> Log:
 
     uri = os.environ.get("MLFLOW_TRACKING_URI") or stack.tracking
     return Log(uri, os.environ.get("MLFLOW_EXPERIMENT_NAME") or experiment)
-
-
-def shown(to: Log) -> str:
-    """Its address without a password."""
-    scheme, marked, rest = to.uri.partition("://")
-    return f"{scheme}{marked}{rest.rpartition('@')[2]}"
 
 
 def experiments(

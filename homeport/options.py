@@ -36,4 +36,11 @@ DEFAULT_STATE = Path(".homeport")
 
 _WIDTH_OF_A_PIPE = 1000  # columns: what is piped to another program is never cut or wrapped to fit a screen
 
+INTERRUPTED = 130  # what a command that Ctrl-C ended ends with, as shells have it
+
 console = Console(width=None if sys.stdout.isatty() else _WIDTH_OF_A_PIPE)
+
+
+def say(text: str) -> None:
+    """Print a line as it is: nothing in it is markup, coloured or wrapped."""
+    console.print(text, highlight=False, markup=False, soft_wrap=True)

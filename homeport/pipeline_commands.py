@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 import typer
 
 from bundle.manifest import Task
-from homeport.options import DEFAULT_MODELS, DEFAULT_STATE, Models, State, console
+from homeport.options import DEFAULT_MODELS, DEFAULT_STATE, Models, State, console, say
 from homeport.pipeline_options import PipelineName, ServiceKey, ServiceUrl, absolute, service_of, table_of
 from homeport.pipeline_run_commands import cancel, logs, metrics, outputs, rerun, run, runs, watch
 from homeport.pipeline_schedule_commands import schedule, schedules, trigger, triggers, unschedule, untrigger
@@ -187,4 +187,4 @@ def _tell(published: PublishedPipeline) -> None:
         f"  homeport pipeline run {published.name} --watch",
     ]
     for line in lines:
-        console.print(line, highlight=False, markup=False, soft_wrap=True)
+        say(line)

@@ -8,14 +8,13 @@ import msgspec
 import typer
 from rich.text import Text
 
-from homeport.options import DEFAULT_MODELS, DEFAULT_STATE, Models, State, console
+from homeport.options import DEFAULT_MODELS, DEFAULT_STATE, INTERRUPTED, Models, State, console, say
 from homeport.pipeline_options import Assigned, PipelineName, RunId, ServiceKey, ServiceUrl, assignments, service_of
 from homeport.pipeline_run import PipelineRun
 from homeport.pipeline_tables import metrics_table, runs_table
 from homeport.run_details import RunDetails
 from homeport.run_words import moment, printable
 
-INTERRUPTED = 130  # as shells have it
 _STYLES = {"WARNING": "yellow", "ERROR": "red", "CRITICAL": "bold red"}
 
 Watched = Annotated[bool, typer.Option("--watch", "-w", help="Follow it until it is over.")]
@@ -44,7 +43,7 @@ def run(
     if watch:
         _follow(begun)
     else:
-        _say(f"Run {begun.id} of {found.name} has begun: `homeport pipeline watch {name}` shows it.")
+        say(f"Run {begun.id} of {found.name} has begun: `homeport pipeline watch {name}` shows it.")
 
 
 def runs(
@@ -144,7 +143,7 @@ def cancel(
     """
     found = service_of(url, key, state, models).pipeline(name).run(run_id)
     found.cancel()
-    _say(f"Run {found.id} is {found.status}.")
+    say(f"Run {found.id} is {found.status}.")
 
 
 def rerun(
@@ -165,7 +164,7 @@ def rerun(
     if watch:
         _follow(found)
     else:
-        _say(f"Run {found.id} goes on: `homeport pipeline watch {name} {found.id}` shows it.")
+        say(f"Run {found.id} goes on: `homeport pipeline watch {name} {found.id}` shows it.")
 
 
 def _follow(run: PipelineRun) -> None:
@@ -175,7 +174,3 @@ def _follow(run: PipelineRun) -> None:
         raise typer.Exit(INTERRUPTED) from None
     if status != "Completed":
         raise typer.Exit(1)
-
-
-def _say(text: str) -> None:
-    console.print(text, highlight=False, markup=False, soft_wrap=True)

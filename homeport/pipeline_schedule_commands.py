@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 import typer
 
 from homeport.errors import HomeportError
-from homeport.options import DEFAULT_MODELS, DEFAULT_STATE, Models, State, console
+from homeport.options import DEFAULT_MODELS, DEFAULT_STATE, Models, State, console, say
 from homeport.pipeline_options import Assigned, PipelineName, ServiceKey, ServiceUrl, absolute, assignments, service_of
 from homeport.pipeline_tables import schedules_table, triggers_table
 from homeport.run_words import moment
@@ -58,7 +58,7 @@ def schedule(
             pipeline_parameters=assignments(assigned),
         )
     )
-    _say(f"{name} is scheduled ({made.id}); it runs next at {moment(made.next)}.")
+    say(f"{name} is scheduled ({made.id}); it runs next at {moment(made.next)}.")
 
 
 def schedules(
@@ -95,7 +95,7 @@ def unschedule(
     Example: `homeport pipeline unschedule bank 0a6c…`
     """
     service_of(url, key, state, models).pipeline(name).unschedule(schedule_id)
-    _say(f"Schedule {schedule_id} of {name} is gone.")
+    say(f"Schedule {schedule_id} of {name} is gone.")
 
 
 def trigger(
@@ -144,7 +144,7 @@ def trigger(
         assert metric is not None
         assert below is not None
         made = found.run_on_accuracy(absolute(on_accuracy), metric, below, parameters)
-    _say(f"{name} has a trigger on {made.kind} ({made.id}).")
+    say(f"{name} has a trigger on {made.kind} ({made.id}).")
 
 
 def triggers(
@@ -174,8 +174,4 @@ def untrigger(
     Example: `homeport pipeline untrigger bank 0a6c…`
     """
     service_of(url, key, state, models).pipeline(name).untrigger(trigger_id)
-    _say(f"Trigger {trigger_id} of {name} is gone.")
-
-
-def _say(text: str) -> None:
-    console.print(text, highlight=False, markup=False, soft_wrap=True)
+    say(f"Trigger {trigger_id} of {name} is gone.")

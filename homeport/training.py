@@ -13,7 +13,7 @@ from rich.console import Console
 from bundle import Manifest, Store
 from bundle.manifest import Task
 from homeport.errors import HomeportError
-from homeport.experiments import experiment_log, shown
+from homeport.experiments import experiment_log
 from homeport.stack import Stack
 
 if TYPE_CHECKING:
@@ -98,7 +98,7 @@ def run(options: Options, store: Store, stack: Stack, console: Console) -> Manif
         raise HomeportError(str(error)) from error
     print_result(console, manifest, str(store.path(manifest.name, manifest.version)))
     if to:
-        console.print(f"Experiment log: {to.experiment}, in {shown(to)}. `homeport experiments` opens its page.")
+        console.print(f"Experiment log: {to.experiment}, in {to.hide(to.uri)}. `homeport experiments` opens its page.")
     return manifest
 
 

@@ -43,6 +43,11 @@ class Log:
     experiment: str
     tags: Mapping[str, str] = field(default_factory=dict)
 
+    def hide(self, text: str) -> str:
+        """A text without the name and password that the address may hold."""
+        secret = self.uri.partition("://")[2].rpartition("@")[0]
+        return text.replace(f"{secret}@", "") if secret else text
+
     @property
     def artifacts(self) -> str | None:
         """Where files go of an experiment that is new: beside a SQLite database, elsewhere where the server says."""
@@ -206,8 +211,7 @@ def _told(to: Log) -> Iterator[None]:
         yield
     except Exception as error:
         said = f"{to.uri}: {error}".splitlines()[0][:300]
-        secret = to.uri.partition("://")[2].rpartition("@")[0]  # an address may hold a password
-        log.warning("the training is not in the experiment log %s", said.replace(f"{secret}@", "") if secret else said)
+        log.warning("the training is not in the experiment log %s", to.hide(said))
 
 
 def _name(name: str) -> str:

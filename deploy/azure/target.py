@@ -22,7 +22,8 @@ from deploy.spec import DeploymentSpec
 from deploy.target import Change, Release, Say, Status
 
 REPOSITORY = "homeport"
-_AGAIN = ("InaccessibleImage", "ContainerGroupTransitioning")  # a right that is not known everywhere yet, a change
+# A right that is not known everywhere yet; a change that is not over.
+_AGAIN = ("InaccessibleImage", "ContainerGroupTransitioning")
 _TRIES = 10
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,8 +17,11 @@ from typer.testing import CliRunner
 from bundle import Store
 from homeport.__main__ import app
 from homeport.errors import HomeportError
+from tests.conftest import Silent, quick, shop_frame, write_csv
 from tests.deploy.fake_azure import CONNECTION_KEY, IDENTITY_HEADER, STORAGE_KEY, SUBSCRIPTION, TOKEN, FakeAzure, Run
 from tests.deploy.runners import LocalPlace, StandIn, serving_archive
+from trainer.job import train
+from trainer.table import read_table
 
 
 class Failed(Exception):
@@ -35,7 +39,7 @@ class Commands:
     said: list[str] = field(default_factory=list)
     _secrets: set[str] = field(default_factory=lambda: {TOKEN, CONNECTION_KEY, STORAGE_KEY, IDENTITY_HEADER})
 
-    def __call__(self, *words: str, **settings: Any) -> str:
+    def __call__(self, *words: str, code: int = 0, **settings: Any) -> str:
         """What a command says. Raises Failed."""
         self.settle(**settings)
         arguments = ["deploy", "azure", *words, "--settings", str(self.folder / "azure.toml")]
@@ -51,7 +55,7 @@ class Commands:
             raise Failed(str(result.exception))
         if result.exception and not isinstance(result.exception, SystemExit):
             raise result.exception
-        assert result.exit_code == 0, result.output
+        assert result.exit_code == code, result.output
         return result.stdout
 
     def settle(self, **changes: Any) -> None:
@@ -138,3 +142,13 @@ def quick_deploy(tmp_path, own_store, monkeypatch, _silent):
     for commands in prepared(tmp_path, own_store, StandIn, monkeypatch):
         _silent.append(commands)
         yield commands
+
+
+@pytest.fixture(scope="session")
+def two_versions(tmp_path_factory, shop_store):
+    """Two versions, the first of them champion. Tests copy it."""
+    store = Store(tmp_path_factory.mktemp("two") / "models")
+    shutil.copytree(shop_store.root, store.root)
+    table = read_table(write_csv(shop_frame(400, seed=9), tmp_path_factory.mktemp("table") / "shop.csv"))
+    assert train(quick(table, "buys", positive="yes", max_trials=2), store, Silent()).version == "2"
+    return store

@@ -6,29 +6,16 @@ import shutil
 import httpx
 import pytest
 
-from bundle import Store
-from tests.conftest import MODEL, Silent, quick, shop_frame, write_csv
+from tests.conftest import MODEL
 from tests.deploy.conftest import Failed
 from tests.deploy.fake_azure import SUBSCRIPTION
 from tests.deploy.fake_server import Answer, Server
 from tests.deploy.runners import StandIn
-from trainer.job import train
-from trainer.table import read_table
 
 pytestmark = pytest.mark.e2e
 
 
 IMMUTABLE = {"cpu": 2.0, "memory_gb": 2.5, "tls": True}
-
-
-@pytest.fixture(scope="module")
-def two_versions(tmp_path_factory, shop_store):
-    """Two versions, the first of them champion. Tests copy it."""
-    store = Store(tmp_path_factory.mktemp("two") / "models")
-    shutil.copytree(shop_store.root, store.root)
-    table = read_table(write_csv(shop_frame(400, seed=9), tmp_path_factory.mktemp("table") / "shop.csv"))
-    assert train(quick(table, "buys", positive="yes", max_trials=2), store, Silent()).version == "2"
-    return store
 
 
 @pytest.fixture
@@ -219,6 +206,20 @@ def test_a_rotation_that_was_interrupted_goes_on_with_the_same_keys(quick_deploy
     assert "going on with its keys" in quick_deploy("rotate-keys", "primary")
     assert quick_deploy("keys", "primary").strip() == staged != old.strip()
     assert quick_deploy.serves("1")
+
+
+def test_ctrl_c_leaves_azure_alone_and_the_same_command_goes_on(quick_deploy, monkeypatch):
+    quick_deploy.azure.looks = 5
+
+    def pressed(*_):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr("deploy.azure.arm.Arm.until", pressed)  # while it waits
+        assert "the same command waits for it" in quick_deploy("apply", code=130)
+    quick_deploy("apply")
+    assert quick_deploy.serves("1")
+    assert quick_deploy.azure.started == 1
 
 
 def test_https_in_front(quick_deploy, tmp_path, monkeypatch):

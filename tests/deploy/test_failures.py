@@ -8,7 +8,6 @@ from tests.conftest import MODEL
 from tests.deploy.conftest import Failed
 from tests.deploy.fake_azure import SUBSCRIPTION
 from tests.deploy.fake_server import Fault, refusal
-from tests.deploy.test_commands import two_versions  # noqa: F401 (a fixture)
 
 pytestmark = pytest.mark.e2e
 
@@ -44,7 +43,7 @@ LASTING = {  # faults, and what the error says
 
 
 @pytest.fixture
-def prepared(request, quick_deploy, two_versions, command):  # noqa: F811 (as pytest has it)
+def prepared(request, quick_deploy, two_versions, command):
     """The commands, with what the command needs: nothing, or an endpoint of an older version and a newer one."""
     if command not in ("first apply", "plan"):
         shutil.rmtree(quick_deploy.store.root)
