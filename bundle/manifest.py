@@ -88,12 +88,14 @@ class Member(Record, frozen=True):
 
 
 class Standing(Record, frozen=True):
-    """One row of the final leaderboard: a candidate and its out-of-fold metric."""
+    """One row of the final leaderboard: a candidate, its out-of-fold metric, and what it would cost to serve."""
 
     candidate: str
     metric: float
     seconds: float
     chosen: bool = False
+    row_us: float | None = None  # µs a row of the exported graph, asked for 1,000 at once
+    size: int | None = None  # bytes of the exported graph
 
 
 class Training(Record, frozen=True):
@@ -143,6 +145,7 @@ class Manifest(Record, frozen=True):
     fingerprint: Fingerprint
     training: Training
     files: dict[str, str]
+    threshold: float | None = None  # binary only: the positive class is answered from this probability on; None: 0.5
 
     @property
     def regression(self) -> bool:

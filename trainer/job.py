@@ -222,7 +222,7 @@ def _training(request: Request, inspected: Inspected, trained: Trained, started:
         seed=request.seed,
         budget_seconds=request.budget if request.max_trials is None else None,
         max_trials=request.max_trials,
-        trials=trained.found.trials,
+        trials=len(trained.found.history),
         interrupted=trained.found.interrupted,
         metric=trained.metric.name,
         folds=FOLDS,

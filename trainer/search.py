@@ -6,7 +6,7 @@ import logging
 import time
 import warnings
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from bundle.manifest import Value
@@ -35,10 +35,10 @@ class Trial:
 
 @dataclass(frozen=True)
 class Found:
-    """What a search found: the best trial of each learner, the best first."""
+    """What a search found: the best trial of each learner, the best first, and all trials in their order."""
 
     best: tuple[Trial, ...]
-    trials: int
+    history: tuple[Trial, ...]
     interrupted: bool
 
 
@@ -53,12 +53,10 @@ def search(
     """
     metric, classes = problem.metric, problem.learners
     best: dict[str, Trial] = {}
-    count = 0
+    history: list[Trial] = []
 
     class Watched(AutoML):  # type: ignore[misc]
         def _log_trial(self, search_state: Any, estimator: str) -> None:
-            nonlocal count
-            count += 1
             loss = float(search_state.val_loss)
             score = 1 - loss if metric.greater_is_better else loss
 
@@ -71,11 +69,13 @@ def search(
                 if name != "FLAML_sample_size"
             }
             elapsed = float(self._state.time_from_start)
-            trial = Trial(count, estimator, score, score, float(search_state.trial_time), elapsed, config)
+            number = len(history) + 1
+            trial = Trial(number, estimator, score, score, float(search_state.trial_time), elapsed, config)
             if estimator not in best or better(trial) < better(best[estimator]):
                 best[estimator] = trial
             leader = min(best.values(), key=better)
-            on_trial(Trial(count, estimator, score, leader.score, trial.seconds, elapsed, config))
+            history.append(replace(trial, best=leader.score))
+            on_trial(history[-1])
             check()
 
     automl = Watched()
@@ -115,4 +115,4 @@ def search(
             + ("" if interrupted else "Give it more time with --budget.")
         )
     order = sorted(best.values(), key=lambda trial: trial.score, reverse=metric.greater_is_better)
-    return Found(tuple(order), count, interrupted)
+    return Found(tuple(order), tuple(history), interrupted)

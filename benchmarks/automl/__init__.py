@@ -1,0 +1,1 @@
+"""AutoML systems on the same tables: `python -m benchmarks.automl`."""
