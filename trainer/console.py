@@ -16,8 +16,8 @@ from rich.text import Text
 
 from bundle import Manifest
 from trainer.guardrails import Finding
-from trainer.search import MAX_TRIAL_SHARE, Trial
-from trainer.vote import Candidate
+from trainer.candidates import Candidate
+from trainer.search import Trial
 
 _OUTCOME = {"passed": "[green]passed[/]", "fixed": "[cyan]fixed[/]", "alert": "[yellow]alert[/]"}
 
@@ -33,7 +33,7 @@ class ConsoleWatcher:
     def __init__(self, console: Console, budget: float | None, max_trials: int | None) -> None:
         self._console = console
         self._by_trials = max_trials is not None
-        self._total = float(max_trials or (budget or 0.0) * MAX_TRIAL_SHARE)
+        self._total = float(max_trials or budget or 0.0)
         self._progress = Progress(
             SpinnerColumn(), TextColumn("{task.description}"), BarColumn(30), TimeElapsedColumn(), console=console
         )

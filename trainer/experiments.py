@@ -23,7 +23,7 @@ from trainer.fit import Request, Watcher
 from trainer.guardrails import Finding
 from trainer.search import Trial
 from trainer.telemetry import train_told
-from trainer.vote import Candidate
+from trainer.candidates import Candidate
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient

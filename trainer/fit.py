@@ -2,39 +2,27 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Protocol
 
 import numpy as np
 
 from bundle import Column
 from bundle.manifest import Label, Task, Value
+from trainer.candidates import BASELINE, DEFAULT_LIGHTGBM, DEFAULTS, Candidate, baseline, fit, outputs
 from trainer.columns import describe, matrix
+from trainer.contest import Contest, Limits, Told
 from trainer.errors import TrainerError
 from trainer.guardrails import Finding, Inspected
-from trainer.interrupt import interruptible
 from trainer.learners import learners
 from trainer.metrics import Array, Metric, classification_metrics, metric_for, regression_metrics
-from trainer.problem import Problem
-from trainer.search import MAX_TRIAL_SHARE, Found, Trial, search
+from trainer.problem import Problem, Scale
+from trainer.search import Found, Trial
 from trainer.split import split
 from trainer.table import Table
 from trainer.target import Target
-from trainer.vote import (
-    BASELINE,
-    DEFAULT_LIGHTGBM,
-    Candidate,
-    Chosen,
-    Ensemble,
-    baseline,
-    choose,
-    fit,
-    out_of_fold,
-    outputs,
-    refit,
-)
+from trainer.vote import Chosen, Ensemble, choose, refit
 
 
 class Watcher(Protocol):
@@ -80,7 +68,7 @@ class Trained:
 
     ensemble: Ensemble
     columns: tuple[Column, ...]
-    scale: tuple[float, float]  # mean and spread of a regression's target; (0, 1) otherwise
+    scale: Scale
     train: Array
     test: Array
     metric: Metric
@@ -98,29 +86,27 @@ def train_once(request: Request, inspected: Inspected, repeat: int, watcher: Wat
     train, test = split(frame, target, repeat)
     columns = describe(frame.iloc[train].dropna(axis="columns", how="all"))
     x, y = matrix(frame.iloc[train], columns), target.values[train]
-    scale = (0.0, 1.0) if target.classes else (float(y.mean()), float(y.std()) or 1.0)
+    scale = Scale() if target.classes else Scale.of(y)
     if not target.classes:
-        y = (y - scale[0]) / scale[1]
-    classes = learners(target.task, columns)
+        y = scale.there(y)
+    classes = learners(target.task, columns, seed)
     unknown = ", ".join(sorted(set(request.learners) - set(classes)))
     if unknown:
         raise TrainerError(f"No such learner for a {target.task} task: {unknown}. There are: {', '.join(classes)}.")
     wanted = {name: learner for name, learner in classes.items() if not request.learners or name in request.learners}
 
-    problem = Problem(target.task, metric, x, y, classes, seed)
+    problem = Problem(target.task, metric, x, y, classes, seed, scale)
 
-    watcher.stage("Search")
-    budget = request.budget if request.max_trials is None else None
-    searched = replace(problem, learners=wanted)
-    found = search(searched, budget=budget, max_trials=request.max_trials, on_trial=watcher.trial)
-    watcher.stage("Final round, out of fold")
-    chosen = choose(problem, _candidates(request, problem, found, watcher))
+    told = Told(watcher.stage, watcher.trial, watcher.candidate)
+    contest = Contest(problem, wanted, Limits(request.budget, request.max_trials), told)
+    contest.run()
+    chosen = choose(problem, contest.candidates)
     watcher.stage("Fit on all training rows")
     ensemble = refit(problem, chosen)
 
     x_test, y_test = matrix(frame.iloc[test], columns), target.values[test]
-    default = fit(problem, "lgbm", {})
-    constant = baseline(problem).outputs[:1]
+    default = scale.back(outputs(fit(problem, DEFAULTS), x_test, target.task))
+    constant = scale.back(baseline(problem).outputs[:1])
     return Trained(
         ensemble,
         columns,
@@ -128,44 +114,16 @@ def train_once(request: Request, inspected: Inspected, repeat: int, watcher: Wat
         train,
         test,
         metric,
-        found,
+        contest.found,
         chosen,
-        evaluate(y_test, ensemble.outputs(x_test), target, scale),
+        evaluate(y_test, ensemble.outputs(x_test), target),
         {
-            DEFAULT_LIGHTGBM: evaluate(y_test, outputs(default, x_test, target.task), target, scale),
-            BASELINE[target.task]: evaluate(y_test, np.repeat(constant, len(test), axis=0), target, scale),
+            DEFAULT_LIGHTGBM: evaluate(y_test, default, target),
+            BASELINE[target.task]: evaluate(y_test, np.repeat(constant, len(test), axis=0), target),
         },
     )
 
 
-def evaluate(values: Array, given: Array, target: Target, scale: tuple[float, float]) -> dict[str, float]:
+def evaluate(values: Array, given: Array, target: Target) -> dict[str, float]:
     """All metrics of the task on rows that nothing was chosen on."""
-    if target.classes:
-        return classification_metrics(values, given)
-    return regression_metrics(values, given * scale[1] + scale[0])
-
-
-def _candidates(request: Request, problem: Problem, found: Found, watcher: Watcher) -> list[Candidate]:
-    """The baselines and the best trial of each learner, until the time or the user's patience is over."""
-    done = [baseline(problem)]
-    watcher.candidate(done[0])
-    # after Ctrl-C only the best so far is taken on
-    best = found.best[:1] if found.interrupted else found.best
-    entrants = [(trial.learner, trial.learner, trial.config) for trial in best]
-    entrants.insert(1, (DEFAULT_LIGHTGBM, "lgbm", {}))
-    share = None if request.budget is None or request.max_trials is not None else request.budget * (1 - MAX_TRIAL_SHARE)
-    started = time.monotonic()
-    try:
-        with interruptible() as check:
-            for place, (name, learner, config) in enumerate(entrants):
-                if share is not None and place >= 2 and time.monotonic() - started > share:
-                    break
-                candidate = out_of_fold(problem, name, learner, config)
-                excluded = request.learners and learner not in request.learners  # on the board, not to be chosen
-                done.append(replace(candidate, learner="") if excluded else candidate)
-                watcher.candidate(candidate)
-                check()
-    except KeyboardInterrupt:
-        if not any(candidate.learner for candidate in done):
-            raise
-    return done
+    return (classification_metrics if target.classes else regression_metrics)(values, given)

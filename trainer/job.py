@@ -14,6 +14,7 @@ import msgspec
 import numpy as np
 
 from bundle import Column, Encoder, Manifest, Store, write_bundle
+from bundle.agreement import TOLERANCE
 from bundle.forest import FOREST
 from bundle.manifest import (
     BACKGROUND,
@@ -33,6 +34,7 @@ from bundle.manifest import (
     Value,
 )
 from bundle.model import inference_session
+from trainer.candidates import FOLDS
 from trainer.columns import kind_of, matrix, rows
 from trainer.errors import DatasetError, SearchError
 from trainer.explain import background, drift_baseline, importance
@@ -42,11 +44,9 @@ from trainer.graph import export_model, export_scorer
 from trainer.guardrails import Finding, Inspected, inspect
 from trainer.parity import Graphs, Reference, gate
 from trainer.report import render_card, render_report
-from trainer.vote import FOLDS
 
 EXAMPLES = "examples.json"
 GOLDEN_ROWS = 50
-GOLDEN_TOLERANCE = 1e-5  # between machines; in standard deviations of the target for regression
 _PACKAGES = ("flaml", "lightgbm", "xgboost-cpu", "catboost", "scikit-learn", "onnx", "onnxruntime", "numpy", "pandas")
 
 
@@ -71,11 +71,11 @@ def train(request: Request, store: Store, watcher: Watcher) -> Manifest:
 
     watcher.stage("Export and parity gate")
     classes = inspected.target.classes
-    reference = Reference(trained.ensemble, trained.columns, classes, trained.scale)
-    scorer = export_scorer(trained.ensemble, len(trained.columns), trained.scale, classes)
+    reference = Reference(trained.ensemble, trained.columns, classes)
+    scorer = export_scorer(trained.ensemble, len(trained.columns), classes)
     weights = [member.weight for member in trained.ensemble.members]
     forest = export_forest(scorer, weights, len(trained.columns), trained.scale, len(classes))
-    graphs = Graphs(export_model(trained.ensemble, trained.columns, trained.scale, classes), scorer, forest)
+    graphs = Graphs(export_model(trained.ensemble, trained.columns, classes), scorer, forest)
     parity = gate(reference, graphs, inspected.frame, request.seed)
 
     watcher.stage("Report and bundle")
@@ -189,15 +189,14 @@ def _golden(scorer: bytes, inspected: Inspected, trained: Trained) -> Golden:
     encoded = Encoder(trained.columns)([tuple(row.values()) for row in chosen])
     (given,) = inference_session(scorer).run(None, {"matrix": encoded})
     return Golden(
-        tolerance=GOLDEN_TOLERANCE * trained.scale[1],
+        tolerance=TOLERANCE * trained.scale.unit,
         rows=tuple(chosen),
         outputs=tuple(tuple(float(value) for value in row) for row in given),
     )
 
 
 def _train_outputs(inspected: Inspected, trained: Trained) -> Any:
-    given = trained.ensemble.outputs(matrix(inspected.frame.iloc[trained.train], trained.columns))
-    return given if inspected.target.classes else given * trained.scale[1] + trained.scale[0]
+    return trained.ensemble.outputs(matrix(inspected.frame.iloc[trained.train], trained.columns))
 
 
 def _background(request: Request, inspected: Inspected, trained: Trained, outputs: Any) -> Background:
@@ -209,13 +208,10 @@ def _background(request: Request, inspected: Inspected, trained: Trained, output
 def _importance(request: Request, inspected: Inspected, trained: Trained) -> dict[str, float]:
     x = matrix(inspected.frame.iloc[trained.test], trained.columns)
     y = inspected.target.values[trained.test]
-    if not inspected.target.classes:
-        y = (y - trained.scale[0]) / trained.scale[1]
     return importance(trained.ensemble, x, y, trained.columns, trained.metric, request.seed)
 
 
 def _training(request: Request, inspected: Inspected, trained: Trained, started: datetime, seconds: float) -> Training:
-    unit = trained.scale[1] if trained.metric.unit == "target" else 1.0
     return Training(
         started=started.isoformat(timespec="seconds"),
         seconds=round(seconds, 1),
@@ -230,7 +226,7 @@ def _training(request: Request, inspected: Inspected, trained: Trained, started:
         test_rows=len(trained.test),
         members=tuple(Member(learner=m.learner, weight=m.weight, config=m.config) for m in trained.ensemble.members),
         leaderboard=tuple(
-            Standing(candidate=row.name, metric=row.score * unit, seconds=round(row.seconds, 2), chosen=row.chosen)
+            Standing(candidate=row.name, metric=row.score, seconds=round(row.seconds, 2), chosen=row.chosen)
             for row in trained.chosen.board
         ),
         guardrails=tuple(map(str, inspected.findings)),

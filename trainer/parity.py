@@ -62,17 +62,15 @@ class Graphs(NamedTuple):
 
 @dataclass(frozen=True)
 class Reference:
-    """The Python side of the comparison. `target` is the mean and spread of a scaled regression target."""
+    """The Python side of the comparison."""
 
     ensemble: Ensemble
     columns: tuple[Column, ...]
     classes: tuple[Label, ...]
-    target: tuple[float, float]
 
     def outputs(self, frame: pd.DataFrame) -> Array:
         """Probabilities (rows, classes), or values (rows, 1) in the target's units."""
-        given = self.ensemble.outputs(matrix(frame, self.columns)).reshape(len(frame), -1)
-        return given if self.classes else given * self.target[1] + self.target[0]
+        return self.ensemble.outputs(matrix(frame, self.columns)).reshape(len(frame), -1)
 
 
 def gate(reference: Reference, graphs: Graphs, frame: pd.DataFrame, seed: int) -> Parity:
@@ -87,7 +85,7 @@ def gate(reference: Reference, graphs: Graphs, frame: pd.DataFrame, seed: int) -
 
     expected = reference.outputs(tried)
     sent = rows(tried, columns)
-    scale = 1.0 if reference.classes else reference.target[1]
+    unit = reference.ensemble.scale.unit
     difference = np.zeros(len(tried))
     flipped = np.zeros(len(tried), dtype=bool)
     top = np.sort(expected, axis=1)[:, -2:]
@@ -97,7 +95,7 @@ def gate(reference: Reference, graphs: Graphs, frame: pd.DataFrame, seed: int) -
     if graphs.forest is not None:
         answers += _run_kernel(graphs.forest, encoded, reference)
     for outputs, labels in answers:
-        gap = np.abs(outputs - expected).max(axis=1) / scale
+        gap = np.abs(outputs - expected).max(axis=1) / unit
         difference = np.maximum(difference, np.where(np.isfinite(gap), gap, np.inf))
         if labels is not None:
             flipped |= (labels != expected.argmax(axis=1)) & ~tied

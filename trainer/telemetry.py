@@ -14,7 +14,7 @@ from trainer.fit import Request, Watcher
 from trainer.guardrails import Finding
 from trainer.job import train
 from trainer.search import Trial
-from trainer.vote import Candidate
+from trainer.candidates import Candidate
 
 log = logging.getLogger("homeport.trainer")
 

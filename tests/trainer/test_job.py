@@ -19,7 +19,7 @@ from trainer import parity
 from trainer.errors import ParityError, TrainerError
 from trainer.job import train
 from trainer.table import read_table
-from trainer.vote import DEFAULT_LIGHTGBM
+from trainer.candidates import DEFAULT_LIGHTGBM
 
 
 def tables(task):
