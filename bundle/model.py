@@ -16,6 +16,7 @@ import onnxruntime
 
 from bundle.agreement import TOLERANCE, disagreement, trial_rows
 from bundle.compiled import Compiled, KernelMissing
+from bundle.decision import decision_of
 from bundle.encoding import Encoder, Matrix
 from bundle.errors import BundleCorrupt, GoldenMismatch
 from bundle.forest import FOREST, read_forest
@@ -56,6 +57,7 @@ class Model:
         self.manifest: Manifest = verify(folder)
         self.names: tuple[str, ...] = tuple(column.name for column in self.manifest.columns)
         self.encode = Encoder(self.manifest.columns)
+        self.decide = decision_of(self.manifest)
         try:
             session = inference_session((folder / SCORER_GRAPH).read_bytes())
         except Exception as error:  # the runtime's exceptions have no common base
@@ -76,14 +78,14 @@ class Model:
         return self._run(matrix)
 
     def labels(self, outputs: Outputs) -> list[Label] | list[float]:
-        """The most probable class of each row; for regression the value itself."""
+        """The class of each row that `bundle.decision` decides on; for regression the value itself."""
         if self.manifest.regression:
             return cast("list[float]", outputs[:, 0].tolist())
         classes = self.manifest.classes
-        if len(outputs) == 1:  # a third of what numpy takes for one row
+        if len(outputs) == 1 and self.manifest.threshold is None:  # a third of what numpy takes for one row
             row = outputs[0].tolist()
             return [classes[row.index(max(row))]]
-        return [classes[place] for place in outputs.argmax(axis=1).tolist()]
+        return [classes[place] for place in self.decide(outputs).tolist()]
 
     def tuples(self, rows: Iterable[Mapping[str, Value]]) -> list[Sequence[Value]]:
         """Rows as mappings → tuples in the order of the columns; absent columns are missing."""

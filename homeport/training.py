@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from dataclasses import dataclass
 from pathlib import Path
@@ -37,6 +38,8 @@ class Options:
     max_trials: int | None = None
     seed: int = 0
     repeats: int = 0
+    max_latency_us: float | None = None
+    max_size_mb: float | None = None
     experiment: str | None = None
     log: bool = True
 
@@ -49,6 +52,7 @@ def run(options: Options, store: Store, stack: Stack, console: Console) -> Manif
     with console.status("Loading the learners"):  # a few seconds of imports: not for other commands
         from observability.telemetry import TelemetryError
         from trainer.console import ConsoleWatcher, print_result
+        from trainer.cost import Limit
         from trainer.dataset import DATASETS, Dataset, Resolved, read_dataset, resolve
         from trainer.experiments import train_logged
         from trainer.fit import Request
@@ -87,6 +91,7 @@ def run(options: Options, store: Store, stack: Stack, console: Console) -> Manif
         max_trials=options.max_trials,
         seed=options.seed,
         repeats=options.repeats,
+        limit=Limit(options.max_latency_us or math.inf, (options.max_size_mb or math.inf) * 1e6),
         credit=dataset.credit,
         examples=found.examples if own_target and not options.drop else (),
     )

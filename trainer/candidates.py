@@ -17,6 +17,7 @@ import numpy as np
 from sklearn.model_selection import KFold, StratifiedKFold
 
 from bundle.manifest import Task, Value
+from trainer.cost import Cost
 from trainer.learners import BOOSTED
 from trainer.metrics import Array
 from trainer.plain_flaml import task_factory
@@ -52,6 +53,8 @@ class Candidate:
     seconds: float
     outputs: Array
     rounds: int | None = None  # of boosting, that early stopping kept
+    sample: Any = None  # the estimator of one fold, to be measured
+    cost: Cost | None = None
 
 
 def outputs(estimator: Any, x: Array, task: Task) -> Array:
@@ -62,7 +65,12 @@ def outputs(estimator: Any, x: Array, task: Task) -> Array:
 
 
 def fit(
-    problem: Problem, recipe: Recipe, *, rounds: int | None = None, watched: Problem | None = None, threads: int = THREADS
+    problem: Problem,
+    recipe: Recipe,
+    *,
+    rounds: int | None = None,
+    watched: Problem | None = None,
+    threads: int = THREADS,
 ) -> Any:
     """Fit one configuration. `rounds` fixes the rounds of boosting; `watched` has the rows to stop early on."""
     learner = problem.learners[recipe.learner]
@@ -87,11 +95,11 @@ def out_of_fold(problem: Problem, recipe: Recipe) -> Candidate:
     """Predict every training row by an estimator that was fitted without it."""
     started = time.monotonic()
 
-    def one(fold: tuple[Array, Array]) -> tuple[Array, int | None]:
+    def one(fold: tuple[Array, Array]) -> tuple[Array, int | None, Any]:
         train, held_out = fold
         watched = problem.at(held_out)
         estimator = fit(problem.at(train), recipe, watched=watched if recipe.stops else None, threads=1)
-        return outputs(estimator, watched.x, problem.task), _rounds(estimator.estimator)
+        return outputs(estimator, watched.x, problem.task), _rounds(estimator.estimator), estimator
 
     splits = folds(problem)
     with warnings.catch_warnings():
@@ -99,12 +107,13 @@ def out_of_fold(problem: Problem, recipe: Recipe) -> Candidate:
         with ThreadPoolExecutor(THREADS) as pool:
             parts = list(pool.map(one, splits))
     given = np.empty((len(problem.y), *parts[0][0].shape[1:]))
-    for (_, held_out), (part, _) in zip(splits, parts, strict=True):
+    for (_, held_out), (part, *_) in zip(splits, parts, strict=True):
         given[held_out] = part
-    kept = [rounds for _, rounds in parts if rounds is not None]
+    counts = [rounds for _, rounds, _ in parts if rounds is not None]
+    kept = max(1, round(sum(counts) / len(counts))) if counts else None
     score = problem.score(given)
     seconds = time.monotonic() - started
-    return Candidate(recipe.name, recipe, score, seconds, given, max(1, round(sum(kept) / len(kept))) if kept else None)
+    return Candidate(recipe.name, recipe, score, seconds, given, kept, parts[0][-1])
 
 
 def _rounds(estimator: Any) -> int | None:

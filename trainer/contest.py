@@ -20,6 +20,7 @@ from trainer.search import Found, Trial, search
 
 # Shares of the budget that have gone when a part of the round has to end; what is left is for the fit on all rows.
 START, SEARCH, END = 0.5, 0.7, 0.82
+STAGES = ("Known good configurations", "Search", "Final round, out of fold")
 LEAST = 0.05  # of the budget, that a search is worth
 
 
@@ -64,11 +65,11 @@ class Contest:
         if self._limits.max_trials is not None:
             recipes = recipes[: self._limits.max_trials // 2]
         try:
-            self._told.stage("Known good configurations")
+            self._told.stage(STAGES[0])
             self._compete([DEFAULTS, *recipes], START)
             self._search(len(recipes))
             if not self.found.interrupted:
-                self._told.stage("Final round, out of fold")
+                self._told.stage(STAGES[2])
             best = self.found.best[:1] if self.found.interrupted else self.found.best
             tried = [Recipe(f"{trial.learner} {trial.number}", trial.learner, trial.config) for trial in best]
             self._compete(tried, END)
@@ -90,12 +91,13 @@ class Contest:
                 check()
 
     def _search(self, tried: int) -> None:
-        limits = self._limits
-        budget = None if limits.max_trials is not None or limits.budget is None else limits.budget * (SEARCH - self._gone())
-        if budget is not None and limits.budget is not None and budget < LEAST * limits.budget:
+        share = SEARCH - self._gone()
+        if share < LEAST:
             return
+        limits = self._limits
         trials = None if limits.max_trials is None else max(1, limits.max_trials - tried)
-        self._told.stage("Search")
+        budget = None if trials is not None or limits.budget is None else limits.budget * share
+        self._told.stage(STAGES[1])
         searched = replace(self._problem, learners=dict(self._wanted))
         try:
             self.found = search(

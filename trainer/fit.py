@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Protocol
 
 import numpy as np
@@ -13,16 +13,18 @@ from bundle.manifest import Label, Task, Value
 from trainer.candidates import BASELINE, DEFAULT_LIGHTGBM, DEFAULTS, Candidate, baseline, fit, outputs
 from trainer.columns import describe, matrix
 from trainer.contest import Contest, Limits, Told
+from trainer.cost import Limit
 from trainer.errors import TrainerError
 from trainer.guardrails import Finding, Inspected
 from trainer.learners import learners
+from trainer.measure import cost_of
 from trainer.metrics import Array, Metric, classification_metrics, metric_for, regression_metrics
 from trainer.problem import Problem, Scale
 from trainer.search import Found, Trial
 from trainer.split import split
 from trainer.table import Table
 from trainer.target import Target
-from trainer.vote import Chosen, Ensemble, choose, refit
+from trainer.vote import Chosen, Ensemble, Fitted, choose, refit
 
 
 class Watcher(Protocol):
@@ -59,6 +61,7 @@ class Request:
     repeats: int = 0
     credit: str = ""
     examples: tuple[dict[str, Value], ...] = field(default=())
+    limit: Limit = field(default=Limit())
     first_is_champion: bool = True  # a model's first version needs nobody's word; a pipeline has its own gate
 
 
@@ -100,12 +103,13 @@ def train_once(request: Request, inspected: Inspected, repeat: int, watcher: Wat
     told = Told(watcher.stage, watcher.trial, watcher.candidate)
     contest = Contest(problem, wanted, Limits(request.budget, request.max_trials), told)
     contest.run()
-    chosen = choose(problem, contest.candidates)
+    candidates = [_priced(candidate, problem, target.classes) for candidate in contest.candidates]
     watcher.stage("Fit on all training rows")
-    ensemble = refit(problem, chosen)
+    chosen, ensemble = _within(request.limit, problem, candidates, target)
 
     x_test, y_test = matrix(frame.iloc[test], columns), target.values[test]
     default = scale.back(outputs(fit(problem, DEFAULTS), x_test, target.task))
+    given = ensemble.outputs(x_test)
     constant = scale.back(baseline(problem).outputs[:1])
     return Trained(
         ensemble,
@@ -116,7 +120,7 @@ def train_once(request: Request, inspected: Inspected, repeat: int, watcher: Wat
         metric,
         contest.found,
         chosen,
-        evaluate(y_test, ensemble.outputs(x_test), target),
+        evaluate(y_test, given, target, ensemble),
         {
             DEFAULT_LIGHTGBM: evaluate(y_test, default, target),
             BASELINE[target.task]: evaluate(y_test, np.repeat(constant, len(test), axis=0), target),
@@ -124,6 +128,32 @@ def train_once(request: Request, inspected: Inspected, repeat: int, watcher: Wat
     )
 
 
-def evaluate(values: Array, given: Array, target: Target) -> dict[str, float]:
-    """All metrics of the task on rows that nothing was chosen on."""
-    return (classification_metrics if target.classes else regression_metrics)(values, given)
+def _priced(candidate: Candidate, problem: Problem, classes: tuple[Label, ...]) -> Candidate:
+    """With what it would cost alone, and without the estimator that shows it."""
+    if candidate.recipe is None:
+        return candidate
+    recipe, sample = candidate.recipe, candidate.sample
+    alone = Ensemble(problem.task, (Fitted(recipe.learner, 1.0, recipe.config, sample),), problem.scale)
+    return replace(candidate, sample=None, cost=cost_of(alone, problem.x, classes))
+
+
+def _within(limit: Limit, problem: Problem, candidates: Sequence[Candidate], target: Target) -> tuple[Chosen, Ensemble]:
+    """Choose and fit what costs no more than the limit, measured of the very model. Raises SearchError."""
+    wanted = limit
+    positive = None if target.positive is None else target.classes.index(target.positive)
+    while True:
+        chosen = choose(problem, candidates, wanted)
+        ensemble = refit(problem, chosen, positive)
+        cost = cost_of(ensemble, problem.x, target.classes)
+        if limit.allows(cost):
+            return replace(
+                chosen, board=tuple(replace(r, cost=cost) if r.chosen else r for r in chosen.board)
+            ), ensemble
+        wanted = wanted.below(cost)
+
+
+def evaluate(values: Array, given: Array, target: Target, ensemble: Ensemble | None = None) -> dict[str, float]:
+    """All metrics of the task on rows that nothing was chosen on, with the classes that the ensemble decides on."""
+    if not target.classes:
+        return regression_metrics(values, given)
+    return classification_metrics(values, given, ensemble.decide(given) if ensemble else None)

@@ -38,9 +38,7 @@ class _Member(NamedTuple):
     link: int
 
 
-def export_forest(
-    scorer: bytes, weights: Sequence[float], columns: int, scale: Scale, classes: int
-) -> Forest | None:
+def export_forest(scorer: bytes, weights: Sequence[float], columns: int, scale: Scale, classes: int) -> Forest | None:
     """The model in `scorer` as a forest; None if a member is none, such as a linear model.
 
     `weights` are the members' shares of the vote.

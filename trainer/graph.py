@@ -103,13 +103,23 @@ def export_model(ensemble: Ensemble, columns: Sequence[Column], classes: Sequenc
     result = _answer(nodes, ensemble, matrix, len(columns), len(classes))
     outputs = [_output(result, classes)]
     if classes:
-        # the first of equal probabilities, as numpy's argmax has it
-        place = nodes.add("ArgMax", result, axis=1, keepdims=0)
+        place = _decide(nodes, ensemble, result)
         nodes.add("Gather", nodes.constant(list(classes)), place, output="label")
         kind = {bool: TensorProto.BOOL, int: TensorProto.INT64, str: TensorProto.STRING}[type(classes[0])]
         outputs.insert(0, helper.make_tensor_value_info("label", kind, [None]))
     inputs = [helper.make_tensor_value_info(c.onnx_name, _INPUT[input_type(c)], [None, 1]) for c in columns]
     return nodes.model("model", inputs, outputs)
+
+
+def _decide(nodes: Nodes, ensemble: Ensemble, probabilities: str) -> str:
+    """`bundle.decision`, as nodes."""
+    positive, threshold = ensemble.positive, ensemble.threshold
+    if positive is None or threshold is None:  # the first of equal probabilities, as numpy's argmax has it
+        return nodes.add("ArgMax", probabilities, axis=1, keepdims=0)
+    asked = nodes.add("Gather", probabilities, nodes.constant(np.int64(positive)), axis=1)
+    enough = nodes.add("GreaterOrEqual", asked, nodes.constant(np.float32(threshold)))
+    places = (nodes.constant(np.int64(place)) for place in (positive, 1 - positive))
+    return nodes.add("Where", enough, *places)
 
 
 _INPUT = {"string": TensorProto.STRING, "float": TensorProto.FLOAT, "double": TensorProto.DOUBLE}
@@ -246,6 +256,11 @@ def exportable(text: str) -> str:
 def _xgboost(estimator: Any, columns: int) -> ModelProto:
     from onnxmltools import convert_xgboost
 
+    if estimator.early_stopping_rounds:  # the rounds after the best one are no part of its answer
+        estimator = copy(estimator)
+        rounds = estimator.best_iteration + 1
+        estimator._Booster = estimator.get_booster()[:rounds]
+        estimator.set_params(n_estimators=rounds, early_stopping_rounds=None)
     return _typed(convert_xgboost(estimator, initial_types=_float_input(columns), target_opset=OPSET))
 
 

@@ -104,6 +104,7 @@ def train(request: Request, store: Store, watcher: Watcher) -> Manifest:
         ),
         training=_training(request, inspected, trained, started, time.monotonic() - clock),
         files={},
+        threshold=trained.ensemble.threshold,
     )
     importances = _importance(request, inspected, trained)
     train_frame = inspected.frame.iloc[trained.train]
@@ -226,7 +227,14 @@ def _training(request: Request, inspected: Inspected, trained: Trained, started:
         test_rows=len(trained.test),
         members=tuple(Member(learner=m.learner, weight=m.weight, config=m.config) for m in trained.ensemble.members),
         leaderboard=tuple(
-            Standing(candidate=row.name, metric=row.score, seconds=round(row.seconds, 2), chosen=row.chosen)
+            Standing(
+                candidate=row.name,
+                metric=row.score,
+                seconds=round(row.seconds, 2),
+                chosen=row.chosen,
+                row_us=round(row.cost.row_us, 3) if row.cost else None,
+                size=row.cost.size if row.cost else None,
+            )
             for row in trained.chosen.board
         ),
         guardrails=tuple(map(str, inspected.findings)),

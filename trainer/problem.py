@@ -30,7 +30,7 @@ class Scale(NamedTuple):
         return ((np.log(values) if self.logarithm else values) - self.mean) / self.spread
 
     def back(self, z: Array) -> Array:
-        """z → target."""
+        """Z → target."""
         values = z * self.spread + self.mean
         with np.errstate(over="ignore"):  # a wild row
             return np.exp(values) if self.logarithm else values

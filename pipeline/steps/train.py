@@ -14,9 +14,9 @@ from observability.telemetry import Settings as TelemetrySettings
 from pipeline.steps.data import Data, request
 from pipeline.steps.step import Context, Step
 from pipeline.steps.version import Version, is_there
+from trainer.candidates import Candidate
 from trainer.experiments import Log, train_logged
 from trainer.guardrails import Finding
-from trainer.candidates import Candidate
 from trainer.search import Trial
 
 log = logging.getLogger("homeport.pipeline")

@@ -68,7 +68,9 @@ def test_a_vote(task):
     reference = reference_of(inspected, ["catboost", "lgbm", "rf", "xgboost", "lgbm_target"], [0.3, 0.2, 0.2, 0.2, 0.1])
     graphs = with_forest(reference)
     assert_same(reference, graphs)
-    features = list(zip(graphs.forest.derived, np.split(graphs.forest.tables, graphs.forest.table_start[1:-1]), strict=True))
+    features = list(
+        zip(graphs.forest.derived, np.split(graphs.forest.tables, graphs.forest.table_start[1:-1]), strict=True)
+    )
     assert len({(column, table.tobytes()) for column, table in features}) == len(features) > 0
 
 

@@ -16,10 +16,10 @@ from bundle.model import Model
 from bundle.read import verify
 from tests.conftest import MODEL, ROOT, Silent, quick, shop_frame, wait_until, write_csv
 from trainer import parity
+from trainer.candidates import DEFAULT_LIGHTGBM
 from trainer.errors import ParityError, TrainerError
 from trainer.job import train
 from trainer.table import read_table
-from trainer.candidates import DEFAULT_LIGHTGBM
 
 
 def tables(task):

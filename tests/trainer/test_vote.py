@@ -24,7 +24,8 @@ def test_weights_sum_to_one_over_few_members_and_never_lose_to_the_best(seed, co
     rng = np.random.default_rng(seed)
     y = rng.normal(size=60)
     given_outputs = [y + rng.normal(0, scale, 60) for scale in rng.uniform(0.2, 1, count)]
-    weights = greedy_weights(problem_of(y), given_outputs)
+    candidates = [candidate(str(place), outputs, y, RMSE) for place, outputs in enumerate(given_outputs)]
+    weights = greedy_weights(problem_of(y), candidates)
     assert weights.sum() == pytest.approx(1)
     assert (weights >= 0).all()
     assert np.count_nonzero(weights) <= MAX_MEMBERS
