@@ -45,7 +45,7 @@ DEFAULTS = Recipe(DEFAULT_LIGHTGBM, "lgbm", {}, stops=False)
 
 @dataclass(frozen=True)
 class Candidate:
-    """A contender; `score` is the metric of its out-of-fold predictions `outputs`. Without a recipe it is shown only."""
+    """A contender; `score` is the metric of its out-of-fold predictions. Without a recipe it is shown only."""
 
     name: str
     recipe: Recipe | None

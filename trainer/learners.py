@@ -191,7 +191,7 @@ def learners(task: Task, columns: Sequence[Column], seed: int) -> dict[str, type
             super().__init__(task, **config)
             given = {name: value for name, value in self.params.items() if name in ("alpha", "learning_rate_init")}
             fixed = {"max_iter": 100, "random_state": config.get("random_seed", 0)}
-            self.params = {"hidden_layer_sizes": (int(config.get("width", 32)),), **fixed, **given}
+            self.params: dict[str, Any] = {"hidden_layer_sizes": (int(config.get("width", 32)),), **fixed, **given}
             network = MLPClassifier if self._task.is_classification() else MLPRegressor
             self.estimator_class = _behind(_one_hot_and_scaled(columns), network)
 
