@@ -145,8 +145,8 @@ def _which(holdout: Holdout) -> str:
 
 def _repeats_title(manifest: Manifest) -> str:
     count = len(next(iter(manifest.repeats.values())).values)
-    way = "earlier windows of time" if manifest.training.holdout.way == "time" else "further splits"
-    return f"On {count} {way}, each searched anew"
+    way = "earlier window" if manifest.training.holdout.way == "time" else "further split"
+    return f"On {count} {way}{'s' * (count > 1)}, each searched anew"
 
 
 def _repeats(manifest: Manifest) -> Table:

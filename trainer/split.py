@@ -79,7 +79,7 @@ def by_time(times: Array, number: int) -> tuple[Array, Array]:
     for _ in range(number + 1):
         end = before[-1]
         start = before[-window - 1] if len(before) > window else end
-        if start == end:  # the last instant has more rows than a window
+        if start == end and len(before) > window:  # the last instant has more rows than a window
             start = before[max(0, np.searchsorted(before, end) - 1)]
         if start == end:
             raise TableError(
