@@ -156,5 +156,6 @@ def _repeats(manifest: Manifest) -> Table:
     for name in manifest.headline:
         if spread := manifest.repeats.get(name):
             others = [figure(given[name].mean) if name in given else "" for given in baselines.values()]
-            table.add_row(name, figure(spread.mean), figure(spread.sd), *others)
+            deviation = figure(spread.sd) if len(spread.values) > 1 else "-"
+            table.add_row(name, figure(spread.mean), deviation, *others)
     return table

@@ -3,9 +3,11 @@ import pandas as pd
 import pytest
 
 from tests.conftest import shop_frame
+from trainer.dataset import DATASETS
 from trainer.guardrails import inspect
 from trainer.leak import leak
 from trainer.split import split
+from trainer.table import read_table
 
 
 def found(frame, target="y", task=None):
@@ -33,6 +35,12 @@ def test_a_column_that_carries_the_result_is_told_with_the_score_without_it():
     )
     assert whole > 0.93
     assert without < 0.85
+
+
+def test_the_length_of_the_call_is_told_of_on_bank_marketing():
+    frame = read_table(DATASETS / "bank-marketing-sample.csv.gz").frame
+    assert found(frame).detail.startswith("'duration' carries 4")
+    assert found(frame.drop(columns="duration")).outcome == "passed"
 
 
 def test_its_copy_in_other_units_does_not_hide_it():
