@@ -42,6 +42,8 @@ class Options:
     max_size_mb: float | None = None
     experiment: str | None = None
     log: bool = True
+    time_column: str | None = None
+    test: str | None = None
 
 
 def run(options: Options, store: Store, stack: Stack, console: Console) -> Manifest:
@@ -56,10 +58,13 @@ def run(options: Options, store: Store, stack: Stack, console: Console) -> Manif
         from trainer.dataset import DATASETS, Dataset, Resolved, read_dataset, resolve
         from trainer.experiments import train_logged
         from trainer.fit import Request
+        from trainer.look import read_test
         from trainer.table import read_table
 
         telemetry = telemetry_settings(stack)  # what is wrong with it is said before the search
 
+    if options.test and options.time_column:
+        raise HomeportError("--time-column and --test both say which rows are untouched: give one of the two.")
     path = Path(options.table)
     dataset_file = path if path.suffix == ".toml" else DATASETS / f"{options.table}.toml"
     if dataset_file.is_file():
@@ -85,6 +90,8 @@ def run(options: Options, store: Store, stack: Stack, console: Console) -> Manif
         task=options.task,
         positive=options.positive or (dataset.positive if own_target else None),
         drop=(*found.drop, *options.drop),
+        time_column=options.time_column,
+        test=read_test(Path(options.test), found.table) if options.test else None,
         metric=options.metric,
         learners=options.learners,
         budget=options.budget,

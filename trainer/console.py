@@ -15,6 +15,7 @@ from rich.table import Table
 from rich.text import Text
 
 from bundle import Manifest
+from bundle.manifest import Holdout
 from trainer.candidates import Candidate
 from trainer.contest import STAGES
 from trainer.guardrails import Finding
@@ -127,9 +128,11 @@ def print_result(console: Console, manifest: Manifest, folder: str) -> None:
     for name in manifest.headline:
         others = [figure(baseline[name]) if name in baseline else "" for baseline in manifest.baselines.values()]
         metrics.add_row(name, figure(manifest.metrics[name]), *others)
-    console.print(Text(f"On {training.test_rows:,} untouched test rows", "italic"), metrics, "")
+    console.print(
+        Text(f"On {training.test_rows:,} untouched test rows{_which(training.holdout)}", "italic"), metrics, ""
+    )
     if manifest.repeats:
-        console.print(_repeats(manifest))
+        console.print(Text(_repeats_title(manifest), "italic"), _repeats(manifest), "")
     parity = manifest.parity
     rows = parity.clean_rows + parity.damaged_rows + parity.adversarial_rows
     console.print(
@@ -140,9 +143,25 @@ def print_result(console: Console, manifest: Manifest, folder: str) -> None:
     )
 
 
+def _which(holdout: Holdout) -> str:
+    if holdout.way == "time":
+        return f", the latest by '{holdout.column}' (after {holdout.after})"
+    return f", those of {holdout.source}" if holdout.way == "given" else ""
+
+
+def _repeats_title(manifest: Manifest) -> str:
+    count = len(next(iter(manifest.repeats.values())).values)
+    way = "earlier window" if manifest.training.holdout.way == "time" else "further split"
+    return f"On {count} {way}{'s' * (count > 1)}, each searched anew"
+
+
 def _repeats(manifest: Manifest) -> Table:
-    table = Table("metric", "mean", "sd", title="Repeated splits, each searched anew", title_justify="left", box=None)
-    for name, spread in manifest.repeats.items():
-        if name in manifest.headline:
-            table.add_row(name, figure(spread.mean), figure(spread.sd))
+    """The model beside what needs no search, over the same splits."""
+    baselines = manifest.repeated_baselines
+    table = Table("metric", "mean", "sd", *(f"{name}, mean" for name in baselines), box=None)
+    for name in manifest.headline:
+        if spread := manifest.repeats.get(name):
+            others = [figure(given[name].mean) if name in given else "" for given in baselines.values()]
+            deviation = figure(spread.sd) if len(spread.values) > 1 else "-"
+            table.add_row(name, figure(spread.mean), deviation, *others)
     return table

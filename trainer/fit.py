@@ -53,6 +53,8 @@ class Request:
     task: Task | None = None
     positive: Label | None = None
     drop: tuple[str, ...] = ()
+    time_column: str | None = None  # the latest rows by it are the untouched ones
+    test: Table | None = None  # its rows are the untouched ones
     metric: str | None = None
     learners: tuple[str, ...] = ()  # all of them if empty
     budget: float | None = 60.0
@@ -86,7 +88,7 @@ def train_once(request: Request, inspected: Inspected, repeat: int, watcher: Wat
     seed = request.seed + repeat
     frame, target = inspected.frame, inspected.target
     metric = metric_for(target.task, request.metric)
-    train, test = split(frame, target, repeat)
+    train, test = split(inspected, repeat)
     columns = describe(frame.iloc[train].dropna(axis="columns", how="all"))
     x, y = matrix(frame.iloc[train], columns), target.values[train]
     scale = Scale() if target.classes else Scale.of(y)

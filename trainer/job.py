@@ -5,7 +5,6 @@ from __future__ import annotations
 import platform
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from datetime import UTC, datetime
 from importlib.metadata import version
 from typing import Any
@@ -41,7 +40,8 @@ from trainer.explain import background, drift_baseline, importance
 from trainer.fit import Request, Trained, Watcher, train_once
 from trainer.forest import export_forest
 from trainer.graph import export_model, export_scorer
-from trainer.guardrails import Finding, Inspected, inspect
+from trainer.guardrails import Inspected
+from trainer.look import examine, holdout
 from trainer.parity import Graphs, Reference, gate
 from trainer.report import render_card, render_report
 
@@ -60,14 +60,11 @@ def train(request: Request, store: Store, watcher: Watcher) -> Manifest:
     started = datetime.now(UTC)
     clock = time.monotonic()
     table = request.table
-    inspected = inspect(table.frame, request.target, request.task, request.positive, request.drop)
-    if table.guessed_encoding:
-        guess = f"read as {table.guessed_encoding}, which is a guess: save the table as UTF-8 if letters look wrong"
-        inspected = replace(inspected, findings=(Finding("Encoding", "alert", guess), *inspected.findings))
+    inspected = examine(request)
     watcher.guardrails(inspected.findings)
     _check_examples(request, inspected)
     trained = train_once(request, inspected, 0, watcher)
-    repeats = _repeat(request, inspected, watcher)
+    repeats, repeated_baselines = _repeat(request, inspected, watcher)
 
     watcher.stage("Export and parity gate")
     classes = inspected.target.classes
@@ -105,6 +102,7 @@ def train(request: Request, store: Store, watcher: Watcher) -> Manifest:
         training=_training(request, inspected, trained, started, time.monotonic() - clock),
         files={},
         threshold=trained.ensemble.threshold,
+        repeated_baselines=repeated_baselines,
     )
     importances = _importance(request, inspected, trained)
     train_frame = inspected.frame.iloc[trained.train]
@@ -133,9 +131,11 @@ def _json(content: object) -> bytes:
     return msgspec.json.format(msgspec.json.encode(content), indent=1)
 
 
-def _repeat(request: Request, inspected: Inspected, watcher: Watcher) -> dict[str, Spread]:
-    """Search anew on further splits; the model that is kept is not one of these."""
-    results = []
+def _repeat(
+    request: Request, inspected: Inspected, watcher: Watcher
+) -> tuple[dict[str, Spread], dict[str, dict[str, Spread]]]:
+    """Search anew on further splits; the model that is kept is not one of these. Beside it each baseline."""
+    results, baselines = [], []
     for number in range(1, request.repeats + 1):
         watcher.stage(f"Repeat {number} of {request.repeats}")
         try:
@@ -145,6 +145,13 @@ def _repeat(request: Request, inspected: Inspected, watcher: Watcher) -> dict[st
         if trained.found.interrupted:  # a search that was cut short says nothing of the others
             break
         results.append(trained.metrics)
+        baselines.append(trained.baselines)
+    names = baselines[0] if baselines else ()
+    return _spread(results), {name: _spread([given[name] for given in baselines]) for name in names}
+
+
+def _spread(results: Sequence[Mapping[str, float]]) -> dict[str, Spread]:
+    """Of those metrics that all results have."""
     names = [name for name in results[0] if all(name in result for result in results)] if results else []
     values = {name: np.array([result[name] for result in results]) for name in names}
     return {
@@ -239,4 +246,5 @@ def _training(request: Request, inspected: Inspected, trained: Trained, started:
         ),
         guardrails=tuple(map(str, inspected.findings)),
         versions={"python": platform.python_version(), **{package: version(package) for package in _PACKAGES}},
+        holdout=holdout(request, inspected),
     )

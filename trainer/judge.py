@@ -14,7 +14,7 @@ from bundle.model import Model
 from trainer.columns import matrix
 from trainer.errors import TrainerError
 from trainer.fit import Request
-from trainer.guardrails import inspect
+from trainer.look import look, whole
 from trainer.metrics import Array, Metric, classification_metrics, metric_for, regression_metrics
 from trainer.split import split
 from trainer.target import Target
@@ -40,11 +40,11 @@ class Difference:
 
 
 def untouched(request: Request) -> Untouched:
-    """The rows that every training on this table leaves out. Raises TableError."""
-    labelled = request.table.frame[request.table.frame[request.target].notna()]
-    inspected = inspect(request.table.frame, request.target, request.task, request.positive, request.drop)
-    test = split(inspected.frame, inspected.target, 0)[1]
-    kept = labelled.loc[inspected.target.kept].iloc[test]
+    """The rows that every training of this request's table leaves out. Raises TableError."""
+    inspected = look(request)
+    test = split(inspected, 0)[1]
+    frame = whole(request)[0]
+    kept = frame[frame[request.target].notna()].loc[inspected.target.kept].iloc[test]
     return Untouched(kept, inspected.target, inspected.target.values[test])
 
 
