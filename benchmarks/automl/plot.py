@@ -79,8 +79,8 @@ def _ranks(panel: Any, runs: Sequence[Run], title: str) -> None:
         costs[standing.system] = cost = geometric_mean(own)
         low, high = standing.interval or (standing.rank, standing.rank)
         panel.errorbar(
-            cost, standing.rank, yerr=[[max(0.0, standing.rank - low)], [max(0.0, high - standing.rank)]], fmt="o", capsize=3,
-            markersize=9 if standing.system == HOMEPORT else 7, color=_COLOURS[standing.system],
+            cost, standing.rank, yerr=[[max(0.0, standing.rank - low)], [max(0.0, high - standing.rank)]],
+            fmt="o", capsize=3, markersize=9 if standing.system == HOMEPORT else 7, color=_COLOURS[standing.system],
         )  # fmt: skip
         panel.annotate(SYSTEMS[standing.system].title, (cost, standing.rank), xytext=(8, 6), textcoords="offset points")
     panel.set_xscale("log")

@@ -111,7 +111,9 @@ def _ranking(ranking: Ranking) -> str:
         ]
         for standing in ranking.standings
     ]
-    text = f"**Mean rank** over {len(ranking.tables)} tables ({ranking.blocks} splits that every system was run on)"
+    text = (
+        f"**Mean rank** over {len(ranking.tables)} of {len(TABLES)} tables; splits with every system: {ranking.blocks}"
+    )
     if ranking.friedman is not None and ranking.critical is not None:
         text += f"; Friedman's test: p = {ranking.friedman:.2g}; Nemenyi's critical difference: {ranking.critical:.2f}"
     head = ["system", "mean rank", "95 %", "behind the first", "95 %", ""]
@@ -128,7 +130,7 @@ def _scores(runs: Runs) -> str:
         seeds = len({run.seed for run in runs if run.table == table.name})
         measured = {name: _of(runs, name, table.name) for name in systems}
         complete = [name for name, found in measured.items() if len(found) == seeds]
-        best = min((fmean(map(loss, measured[name])) for name in complete), default=None)
+        best = min(fmean(map(loss, measured[name])) for name in complete) if len(complete) > 1 else None
         line = [f"{table.name} ({table.metric} {'↑' if METRICS[table.metric].greater_is_better else '↓'})"]
         for found in measured.values():
             text = _score([run.score for run in found], seeds)
