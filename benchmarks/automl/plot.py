@@ -17,6 +17,7 @@ from benchmarks.document import drawing, save
 
 _METRIC = {table.name: table.metric for table in TABLES}
 _GREY = "#9aa7b4"
+_RATIOS = (0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1, 1.1, 1.2, 1.4, 1.7, 2, 3, 5, 10, 20)
 _COLOURS = dict(zip(SYSTEMS, ("#e0852b", "#4f7cac", "#8a6bb8", "#4f9a6b", _GREY), strict=True))
 
 
@@ -32,9 +33,17 @@ def plot(budgets: Mapping[float, Sequence[Run]], path: Path) -> None:
             _ranks(right, runs, f"{budget:g} s: mean rank and cost; lower left is better")
             for panel in (left, right):
                 panel.spines[["top", "right"]].set_visible(False)
-        figure.tight_layout()
+        marks = [plt.Line2D([], [], marker="o", linestyle="", color=_COLOURS[name]) for name in _shown(budgets)]
+        titles = [SYSTEMS[name].title for name in _shown(budgets)]
+        figure.legend(marks, titles, ncols=len(titles), loc="upper center", frameon=False)
+        figure.tight_layout(rect=(0, 0, 1, 1 - 0.3 / figure.get_figheight()))
         save(figure, path)
         plt.close(figure)
+
+
+def _shown(budgets: Mapping[float, Sequence[Run]]) -> list[str]:
+    present = {run.system for runs in budgets.values() for run in runs}
+    return [name for name in SYSTEMS if name in present]
 
 
 def _errors(panel: Any, runs: Sequence[Run], title: str) -> None:
@@ -42,6 +51,7 @@ def _errors(panel: Any, runs: Sequence[Run], title: str) -> None:
     names = [table.name for table in TABLES if any(run.table == table.name for run in runs)][::-1]
     others = [name for name in SYSTEMS if name != LIGHTGBM and any(run.system == name for run in runs)]
     panel.axvline(1, color=_GREY, linewidth=1)
+    dots = [1.0]
     for place, system in enumerate(others):
         shift = 0.16 * ((len(others) - 1) / 2 - place)
         x, y, below, above = [], [], [], []
@@ -52,17 +62,16 @@ def _errors(panel: Any, runs: Sequence[Run], title: str) -> None:
             y.append(names.index(table) + shift)
             below.append(x[-1] - math.exp(fmean(logs) - error))
             above.append(math.exp(fmean(logs) + error) - x[-1])
+        dots += x
         panel.errorbar(
             x, y, xerr=[below, above], fmt="o", markersize=5, linewidth=1.2, color=_COLOURS[system],
-            label=SYSTEMS[system].title,
         )  # fmt: skip
     panel.set_xscale("log")
+    panel.set_xlim(min(dots) / 1.15, max(dots) * 1.15)  # a line may leave the panel, no dot does
+    _plain_ticks(panel, _RATIOS)
     panel.set_yticks(range(len(names)), names)
     panel.set_ylim(-0.6, len(names) - 0.4)
-    _plain_ticks(panel)
     panel.set_title(title, fontsize=10, loc="left")
-    if others:
-        panel.legend(frameon=False, loc="upper left", fontsize=9)
 
 
 def _ranks(panel: Any, runs: Sequence[Run], title: str) -> None:
@@ -84,19 +93,19 @@ def _ranks(panel: Any, runs: Sequence[Run], title: str) -> None:
         )  # fmt: skip
         panel.annotate(SYSTEMS[standing.system].title, (cost, standing.rank), xytext=(8, 6), textcoords="offset points")
     panel.set_xscale("log")
-    panel.set_xlim(min(costs.values()) / 2, max(costs.values()) * 5)
+    panel.set_xlim(min(costs.values()) / 2, max(costs.values()) * 12)
+    _plain_ticks(panel, [10.0**power for power in range(-3, 7)])
     panel.set_ylim(0.8, len(ranking.standings) + 0.2)
     panel.set_xlabel("µs of CPU a row, logarithmic")
-    panel.set_ylabel(f"mean rank over {len(ranking.tables)} tables, with 95 %")
+    panel.set_ylabel(f"mean rank over {len(ranking.tables)} of {len(TABLES)} tables, with 95 %")
 
 
-def _plain_ticks(panel: Any) -> None:
-    """1.2 instead of 12 × 10⁻¹."""
-    from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter  # noqa: PLC0415
-
-    panel.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
-    panel.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
-    panel.xaxis.set_minor_formatter(NullFormatter())
+def _plain_ticks(panel: Any, places: Sequence[float]) -> None:
+    """1.2 instead of 12 × 10⁻¹, where it is within the panel."""
+    low, high = panel.get_xlim()
+    inside = [place for place in places if low <= place <= high]
+    panel.set_xticks(inside, [f"{place:g}" for place in inside])
+    panel.set_xticks([], minor=True)
 
 
 def _error(run: Run) -> float:

