@@ -10,12 +10,15 @@ import argparse
 import json
 import os
 import platform
+import signal
 import subprocess
 import sys
 import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from types import FrameType
+from typing import NoReturn
 
 import msgspec
 import numpy as np
@@ -211,5 +214,10 @@ def _arguments() -> argparse.Namespace:
     return parser.parse_args()
 
 
+def _stop(_: int, __: FrameType | None) -> NoReturn:
+    raise KeyboardInterrupt
+
+
 if __name__ == "__main__":
+    signal.signal(signal.SIGTERM, _stop)  # as Ctrl-C: the system that runs must end, too
     sys.exit(main())
