@@ -1,6 +1,6 @@
 # The one vocabulary: people, CI and hooks call these.
 .DEFAULT_GOAL := help
-.PHONY: help setup up down test check e2e bench lock
+.PHONY: help setup up down test check e2e bench bench-automl lock
 
 PYTHON ?= python3
 VENV := .venv
@@ -8,7 +8,7 @@ BIN := $(VENV)/bin
 TABLES := .cache/tables
 
 help: ## show this list
-	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-8s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
 
 $(BIN)/uv: requirements/build.txt
 	@$(PYTHON) -c 'import sys; sys.exit("Homeport needs Python 3.11 to 3.13, this is %d.%d: make PYTHON=python3.13 ..." % sys.version_info[:2] if not (3, 11) <= sys.version_info < (3, 14) else 0)'
@@ -54,6 +54,9 @@ e2e: $(VENV)/dev $(TABLES)/done ## the heavy tests: the whole way, on real data
 
 bench: $(VENV)/dev ## the cost of a request beside other servers (ten minutes; BENCH=--help)
 	@$(BIN)/python -m benchmarks.serving $(BENCH)
+
+bench-automl: $(VENV)/dev $(TABLES)/done ## AutoML systems on the same tables (a day, several GB; BENCH=--help)
+	@$(BIN)/python -m benchmarks.automl $(BENCH)
 
 lock: $(BIN)/uv ## resolve requirements/ anew
 	@PATH="$(CURDIR)/$(BIN):$$PATH" requirements/lock

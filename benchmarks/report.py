@@ -2,22 +2,18 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from pathlib import Path
 from statistics import median
-from typing import Any
 
 import msgspec
 
 from benchmarks.compare import SIZES
+from benchmarks.document import between, drawing, save, table
 from benchmarks.results import BARS, Measured, Results, Scaling
 from benchmarks.roster import HOMEPORT, LIMIT
 
 BEGIN, END = "<!-- begin: make bench -->", "<!-- end: make bench -->"
-
-_DARK, _LIGHT = "#16212e", "#e8eef4"
-_STYLE = f"<style>svg{{color:{_DARK}}}@media (prefers-color-scheme: dark){{svg{{color:{_LIGHT}}}}}</style>"
 
 
 def markdown(results: Results) -> str:
@@ -25,13 +21,13 @@ def markdown(results: Results) -> str:
     parts = [
         _conditions(results),
         "**µs of CPU a request** of so many rows: median (minimum-maximum), and × Homeport.",
-        _table(["server", *map(_sized, SIZES)], _costs(results)),
+        table(["server", *map(_sized, SIZES)], _costs(results)),
         "**Requests a second** (median), first answer after the start, memory after all rounds (USS: not shared).",
-        _table(
+        table(
             ["server", *map(_sized, SIZES), "start, s", "USS, MB", "RSS, MB"],
             [_running(server) for server in results.servers],
         ),
-        _table(["server", "how it was run"], [[s.title, f"{s.settings}; {_versions(s)}"] for s in results.servers]),
+        table(["server", "how it was run"], [[s.title, f"{s.settings}; {_versions(s)}"] for s in results.servers]),
         *([_left_out(results.left_out)] if results.left_out else []),
         "\n".join(f"- {text}" for bar in BARS if (text := bar.text(results))),
         *([_scaling(results.scaling, results.cores)] if results.scaling else []),
@@ -41,33 +37,15 @@ def markdown(results: Results) -> str:
 
 def write(results: Results, folder: Path) -> None:
     """Replace what is between the markers of `serving.md`; write `serving.json` and `serving.svg` beside it."""
-    document = folder / "serving.md"
-    text = document.read_text()
-    pattern = re.compile(f"{re.escape(BEGIN)}.*{re.escape(END)}", re.DOTALL)
-    if not pattern.search(text):
-        raise ValueError(f"{document} has no place for the tables: put the lines {BEGIN} and {END} into it.")
-    inside = f"{BEGIN}\n\n![µs of CPU a request](serving.svg)\n\n{markdown(results)}\n\n{END}"
-    document.write_text(pattern.sub(lambda _: inside, text))
+    between(folder / "serving.md", BEGIN, END, f"![µs of CPU a request](serving.svg)\n\n{markdown(results)}")
     (folder / "serving.json").write_bytes(msgspec.json.format(msgspec.json.encode(_rounded(results)), indent=1) + b"\n")
     plot(results, folder / "serving.svg")
 
 
 def plot(results: Results, path: Path) -> None:
-    """Bars on a logarithmic scale, one panel a size; the letters follow the reader's light or dark theme."""
-    import matplotlib as mpl  # noqa: PLC0415 - takes a second
-
-    mpl.use("svg")
-    from matplotlib import pyplot as plt  # noqa: PLC0415
-
-    style: dict[Any, Any] = {
-        "svg.fonttype": "none",
-        "svg.hashsalt": "homeport",
-        "font.family": "sans-serif",
-        "font.size": 10,
-    }
-    colours: Sequence[Any] = ("text.color", "axes.labelcolor", "axes.edgecolor", "xtick.color", "ytick.color")
+    """Bars on a logarithmic scale, one panel a size."""
     servers = results.servers[::-1]
-    with mpl.rc_context({**style, **dict.fromkeys(colours, _DARK)}):
+    with drawing() as plt:
         figure, panels = plt.subplots(1, len(SIZES), figsize=(11, 0.8 + 0.38 * len(servers)), sharey=True)
         for panel, rows in zip(panels, SIZES, strict=True):
             values = [median(server.cost(rows).cpu) for server in servers]
@@ -80,15 +58,8 @@ def plot(results: Results, path: Path) -> None:
             panel.tick_params(bottom=False, labelbottom=False, which="both", left=False)
         figure.supxlabel("µs of CPU a request, logarithmic; less is better", fontsize=10)
         figure.tight_layout()
-        figure.savefig(path, transparent=True, metadata={"Date": None})
+        save(figure, path)
         plt.close(figure)
-    drawing = path.read_text().replace(_DARK, "currentColor")
-    path.write_text(re.sub(r"(<svg [^>]*>)", rf"\1{_STYLE}", drawing, count=1))
-
-
-def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    lines = [head, ["---"] * len(head), *rows]
-    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
 
 def _conditions(results: Results) -> str:
@@ -142,7 +113,7 @@ def _scaling(scaling: Sequence[Scaling], cores: int) -> str:
             ]
         )
     head = ["rows", "workers", "requests a second", "of one worker", "cores: server", "cores: client"]
-    text = "**Two workers of Homeport**, on the same cores as the client:\n\n" + _table(head, lines)
+    text = "**Two workers of Homeport**, on the same cores as the client:\n\n" + table(head, lines)
     used = [median(result.server_cores) + median(result.client_cores) for result in scaling if result.workers > 1]
     if used and min(used) < 0.75 * cores:
         left = f"{min(used):.1f} of the {cores} cores"

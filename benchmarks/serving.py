@@ -28,6 +28,7 @@ from benchmarks import report
 from benchmarks.compare import SIZES, Site, Standing, WrongAnswer, check, measure, standing
 from benchmarks.environments import ROOT, EnvironmentFailed
 from benchmarks.load import CONNECTIONS
+from benchmarks.machine import machine
 from benchmarks.results import Results
 from benchmarks.roster import HOMEPORT, LIMIT, PEERS, Peer
 from benchmarks.servers import NotStarted
@@ -86,7 +87,7 @@ def run(site: Site, peers: Sequence[Peer], rounds: int, console: Console) -> Res
     manifest = site.manifest
     members = ", ".join(f"{member.learner} {member.weight:g}" for member in manifest.training.members)
     results = Results(
-        machine=f"{platform.system()} {platform.machine()}, {_processor()}",
+        machine=machine(),
         cores=os.cpu_count() or 1,
         python=platform.python_version(),
         load=os.getloadavg()[0],
@@ -176,12 +177,6 @@ def _chosen(names: str) -> list[Peer]:
     if unknown := wanted - {peer.name for peer in PEERS}:
         raise Unusable(f"There is no peer {', '.join(sorted(unknown))}; there are {', '.join(p.name for p in PEERS)}.")
     return [peer for peer in PEERS if peer.name in wanted]
-
-
-def _processor() -> str:
-    information = Path("/proc/cpuinfo")
-    lines = information.read_text().splitlines() if information.is_file() else []
-    return next((line.split(":")[1].strip() for line in lines if line.startswith("model name")), "processor unknown")
 
 
 def _stop(_: int, __: FrameType | None) -> NoReturn:

@@ -23,6 +23,8 @@ class Run(msgspec.Struct, frozen=True):
     row: float  # µs of CPU a row, asked for 10,000 at once
     call: float  # µs of CPU for one row alone
     versions: dict[str, str]
+    machine: str = ""  # the first runs did not say
+    python: str = ""
 
     @property
     def key(self) -> tuple[str, str, float, int]:

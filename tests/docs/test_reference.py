@@ -144,5 +144,5 @@ def test_links_lead_somewhere(page):
 
 def test_help_of_the_makefile_lists_the_vocabulary():
     listed = subprocess.run(["make", "help"], cwd=ROOT, capture_output=True, text=True, check=True).stdout
-    for target in ("up", "down", "test", "check", "e2e", "bench", "setup"):
+    for target in ("up", "down", "test", "check", "e2e", "bench", "bench-automl", "setup"):
         assert f"make {target} " in listed

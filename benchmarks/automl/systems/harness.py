@@ -1,4 +1,4 @@
-"""What all systems' programs share: the job, the clock, the result. Needs numpy and pandas alone."""
+"""What all systems' programs share: the job, the clock, the result. It needs numpy and pandas alone."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ def run(learn: Callable[[Job], Learned]) -> None:
 
 
 def _cost(predict: Callable[[pd.DataFrame], Any], frame: pd.DataFrame, repeats: int) -> float:
-    """The median CPU of one call over all threads, µs."""
+    """The median CPU of one call over all threads of this process, µs; no system predicts in others."""
     taken = []
     for _ in range(repeats):
         started = time.process_time()

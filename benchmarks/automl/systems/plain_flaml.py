@@ -5,7 +5,8 @@ from __future__ import annotations
 import pickle
 
 from flaml import AutoML
-from harness import Job, Learned, run
+
+from benchmarks.automl.systems.harness import Job, Learned, run
 
 
 def learn(job: Job) -> Learned:
