@@ -6,12 +6,13 @@ where the fold that is held out says so, and the fit on all training rows takes 
 
 from __future__ import annotations
 
+import math
 import time
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from sklearn.model_selection import KFold, StratifiedKFold
@@ -24,23 +25,32 @@ from trainer.plain_flaml import task_factory
 from trainer.problem import Problem
 from trainer.search import THREADS
 
+Given = TypeVar("Given")
+Made = TypeVar("Made")
+
 FOLDS = 5
-MAX_ROUNDS = 2_000  # of boosting, where nothing stops it
+MAX_ROUNDS = 1_200  # of boosting, where nothing stops it
+MORE_ROUNDS = 1.3  # times those of a trial may be taken
 DEFAULT_LIGHTGBM = "lgbm (defaults)"
 BASELINE = {"binary": "majority class", "multiclass": "majority class", "regression": "mean"}
 
 
 @dataclass(frozen=True)
 class Recipe:
-    """A learner with its configuration; one that `stops` takes as many rounds as held-out rows want."""
+    """A learner with its configuration; one that `stops` takes as many rounds as held-out rows want.
+
+    `effort` is about what it takes, in times of the first recipe of the portfolio; `seconds` if that is known.
+    """
 
     name: str
     learner: str
     config: dict[str, Value]
     stops: bool = True
+    effort: float = 2.0
+    seconds: float | None = None
 
 
-DEFAULTS = Recipe(DEFAULT_LIGHTGBM, "lgbm", {}, stops=False)
+DEFAULTS = Recipe(DEFAULT_LIGHTGBM, "lgbm", {}, stops=False, effort=1.0)
 
 
 @dataclass(frozen=True)
@@ -71,41 +81,40 @@ def fit(
     rounds: int | None = None,
     watched: Problem | None = None,
     threads: int = THREADS,
+    seconds: float | None = None,
 ) -> Any:
-    """Fit one configuration. `rounds` fixes the rounds of boosting; `watched` has the rows to stop early on."""
+    """Fit one configuration.
+
+    `rounds` fixes the rounds of boosting; `watched` has the rows to stop early on; `seconds` end it in any case.
+    """
     learner = problem.learners[recipe.learner]
     config = dict(recipe.config)
     given: dict[str, Any] = {}
-    if issubclass(learner, BOOSTED) and recipe.stops and (rounds is not None or watched is not None):
+    if issubclass(learner, BOOSTED) and recipe.stops:
         config.pop("early_stopping_rounds", None)
-        config["n_estimators"] = rounds or MAX_ROUNDS
-        if rounds is not None:
-            given["use_best_model"] = False  # CatBoost's wrapper would hold out rows to find it
-        elif watched is not None:
-            given["eval_set"] = [(watched.x, watched.y)]
-    if not learner.__name__.endswith("CatBoost"):
-        given.pop("use_best_model", None)
+        most = math.ceil(MORE_ROUNDS * int(config.get("n_estimators") or MAX_ROUNDS / MORE_ROUNDS))
+        config["n_estimators"] = rounds or min(most, MAX_ROUNDS)
+        if watched is not None:
+            given = {"eval_set": [(watched.x, watched.y)], "budget": seconds}
     task = task_factory(problem.task, problem.x, problem.y)
     estimator = learner(task=task, n_jobs=threads, random_seed=problem.seed, **config)
     estimator.fit(problem.x, problem.y, **given)
     return estimator
 
 
-def out_of_fold(problem: Problem, recipe: Recipe) -> Candidate:
-    """Predict every training row by an estimator that was fitted without it."""
+def out_of_fold(problem: Problem, recipe: Recipe, most: float | None = None) -> Candidate:
+    """Predict every training row by an estimator that was fitted without it, in `most` seconds if trees are boosted."""
     started = time.monotonic()
+    each = None if most is None else most / math.ceil(FOLDS / THREADS)
 
     def one(fold: tuple[Array, Array]) -> tuple[Array, int | None, Any]:
         train, held_out = fold
         watched = problem.at(held_out)
-        estimator = fit(problem.at(train), recipe, watched=watched if recipe.stops else None, threads=1)
+        estimator = fit(problem.at(train), recipe, watched=watched if recipe.stops else None, threads=1, seconds=each)
         return outputs(estimator, watched.x, problem.task), _rounds(estimator.estimator), estimator
 
     splits = folds(problem)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # solvers that stop at their iteration cap, mostly
-        with ThreadPoolExecutor(THREADS) as pool:
-            parts = list(pool.map(one, splits))
+    parts = side_by_side(one, splits)
     given = np.empty((len(problem.y), *parts[0][0].shape[1:]))
     for (_, held_out), (part, *_) in zip(splits, parts, strict=True):
         given[held_out] = part
@@ -114,6 +123,17 @@ def out_of_fold(problem: Problem, recipe: Recipe) -> Candidate:
     score = problem.score(given)
     seconds = time.monotonic() - started
     return Candidate(recipe.name, recipe, score, seconds, given, kept, parts[0][-1])
+
+
+def side_by_side(work: Callable[[Given], Made], of: Sequence[Given]) -> list[Made]:
+    """The work of each, as many at a time as there are THREADS; of Ctrl-C, what has not begun is given up."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # solvers that stop at their iteration cap, mostly
+        pool = ThreadPoolExecutor(THREADS)
+        try:
+            return list(pool.map(work, of))
+        finally:
+            pool.shutdown(cancel_futures=True)
 
 
 def _rounds(estimator: Any) -> int | None:

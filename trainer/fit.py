@@ -24,7 +24,7 @@ from trainer.search import Found, Trial
 from trainer.split import split
 from trainer.table import Table
 from trainer.target import Target
-from trainer.vote import Chosen, Ensemble, Fitted, choose, refit
+from trainer.vote import Chosen, Ensemble, choose, refit
 
 
 class Watcher(Protocol):
@@ -73,7 +73,6 @@ class Trained:
 
     ensemble: Ensemble
     columns: tuple[Column, ...]
-    scale: Scale
     train: Array
     test: Array
     metric: Metric
@@ -105,18 +104,18 @@ def train_once(request: Request, inspected: Inspected, repeat: int, watcher: Wat
     told = Told(watcher.stage, watcher.trial, watcher.candidate)
     contest = Contest(problem, wanted, Limits(request.budget, request.max_trials), told)
     contest.run()
-    candidates = [_priced(candidate, problem, target.classes) for candidate in contest.candidates]
+    plain, problem = problem, contest.problem
+    candidates = contest.priced(target.classes, all_of_them=bool(request.limit))
     watcher.stage("Fit on all training rows")
     chosen, ensemble = _within(request.limit, problem, candidates, target)
 
     x_test, y_test = matrix(frame.iloc[test], columns), target.values[test]
-    default = scale.back(outputs(fit(problem, DEFAULTS), x_test, target.task))
+    default = scale.back(outputs(fit(plain, DEFAULTS), x_test, target.task))
     given = ensemble.outputs(x_test)
-    constant = scale.back(baseline(problem).outputs[:1])
+    constant = scale.back(baseline(plain).outputs[:1])
     return Trained(
         ensemble,
         columns,
-        scale,
         train,
         test,
         metric,
@@ -128,15 +127,6 @@ def train_once(request: Request, inspected: Inspected, repeat: int, watcher: Wat
             BASELINE[target.task]: evaluate(y_test, np.repeat(constant, len(test), axis=0), target),
         },
     )
-
-
-def _priced(candidate: Candidate, problem: Problem, classes: tuple[Label, ...]) -> Candidate:
-    """With what it would cost alone, and without the estimator that shows it."""
-    if candidate.recipe is None:
-        return candidate
-    recipe, sample = candidate.recipe, candidate.sample
-    alone = Ensemble(problem.task, (Fitted(recipe.learner, 1.0, recipe.config, sample),), problem.scale)
-    return replace(candidate, sample=None, cost=cost_of(alone, problem.x, classes))
 
 
 def _within(limit: Limit, problem: Problem, candidates: Sequence[Candidate], target: Target) -> tuple[Chosen, Ensemble]:

@@ -71,7 +71,7 @@ def train(request: Request, store: Store, watcher: Watcher) -> Manifest:
     reference = Reference(trained.ensemble, trained.columns, classes)
     scorer = export_scorer(trained.ensemble, len(trained.columns), classes)
     weights = [member.weight for member in trained.ensemble.members]
-    forest = export_forest(scorer, weights, len(trained.columns), trained.scale, len(classes))
+    forest = export_forest(scorer, weights, len(trained.columns), trained.ensemble.scale, len(classes))
     graphs = Graphs(export_model(trained.ensemble, trained.columns, classes), scorer, forest)
     parity = gate(reference, graphs, inspected.frame, request.seed)
 
@@ -197,7 +197,7 @@ def _golden(scorer: bytes, inspected: Inspected, trained: Trained) -> Golden:
     encoded = Encoder(trained.columns)([tuple(row.values()) for row in chosen])
     (given,) = inference_session(scorer).run(None, {"matrix": encoded})
     return Golden(
-        tolerance=TOLERANCE * trained.scale.unit,
+        tolerance=TOLERANCE * trained.ensemble.scale.unit,
         rows=tuple(chosen),
         outputs=tuple(tuple(float(value) for value in row) for row in given),
     )

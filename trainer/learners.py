@@ -8,6 +8,7 @@ preprocessing is not used: it does not convert to ONNX.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Sequence
 from typing import Any, ClassVar
 
@@ -123,14 +124,19 @@ class _CatBoost(CatBoostEstimator):  # type: ignore[misc]
         self.params["allow_writing_files"] = False  # else it leaves folders where the user works
 
     def fit(self, X_train: Array, y_train: Array, *arguments: Any, **given: Any) -> Any:  # noqa: N803
-        """FLAML's, which takes the last training rows to stop early on where no others are given."""
+        """FLAML's, which holds back the last rows to stop early on; not where others are given, or nothing stops."""
         if "eval_set" not in given:
-            return super().fit(X_train, y_train, *arguments, **given)
+            stops = "early_stopping_rounds" in self.params
+            return super().fit(X_train, y_train, *arguments, use_best_model=stops, **given)
         self.params["early_stopping_rounds"] = STOP_ROUNDS
-        self._model = self.estimator_class(**self.params).fit(X_train, y_train, eval_set=given["eval_set"])
-        return 0.0
+        started, seconds = time.time(), given["budget"]
+        limit = [] if seconds is None else self._callbacks(started, started + seconds, None)
+        self._model = self.estimator_class(**self.params)
+        self._model.fit(X_train, y_train, eval_set=given["eval_set"], callbacks=limit)
+        return time.time() - started
 
 
+NO_TREES = ("lrl1", "enet", "mlp")
 BOOSTED = (_LightGBM, _XGBoost, _CatBoost)  # can watch rows
 
 

@@ -12,7 +12,7 @@ from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
-from scipy.stats import spearmanr
+from scipy.stats import rankdata, spearmanr
 from sklearn import metrics as sk
 
 from bundle.manifest import Task
@@ -28,6 +28,12 @@ def one_hot(values: Array, classes: int) -> Array:
 
 def roc_auc(values: Array, probabilities: Array) -> float:
     """Area under the ROC curve; of more than two classes the mean of each against the rest."""
+    if probabilities.shape[1] == 2:  # by ranks (Hanley, McNeil, 1982): a vote asks for it thousands of times
+        positive = values == 1
+        count, ranks = int(positive.sum()), rankdata(probabilities[:, 1])
+        if not 0 < count < len(values):
+            raise ValueError("The area under the ROC curve needs rows of both classes.")
+        return float((ranks[positive].sum() - count * (count + 1) / 2) / (count * (len(values) - count)))
     present = np.unique(values)
     hot = one_hot(values, probabilities.shape[1])[:, present]
     return float(sk.roc_auc_score(hot, probabilities[:, present], average="macro"))

@@ -25,6 +25,17 @@ class Scale(NamedTuple):
         known = np.log(values) if logarithm else values
         return cls(float(known.mean()), float(known.std()) or 1.0, logarithm, float(values.std()) or 1.0)
 
+    def lifted(self, values: Array, outputs: Array) -> Scale:
+        """The same, with outputs raised to where the error of these (in z) is least squared.
+
+        The exponential of a mean logarithm is below the mean: Duan, "Smearing estimate" (1983). Of no logarithm
+        outputs stay as they are.
+        """
+        if not self.logarithm:
+            return self
+        given = self.back(outputs)
+        return self._replace(mean=self.mean + float(np.log((self.back(values) @ given) / (given @ given))))
+
     def there(self, values: Array) -> Array:
         """Target → z."""
         return ((np.log(values) if self.logarithm else values) - self.mean) / self.spread
@@ -62,6 +73,17 @@ class Problem:
         """The same with its sign turned so that less is better."""
         score = self.score(outputs, rows)
         return -score if self.metric.greater_is_better else score
+
+    def shortfall(self, outputs: Array) -> float:
+        """What is lacking to a perfect score, for all rows; 0 or more."""
+        score = self.score(outputs)
+        return 1 - score if self.metric.greater_is_better else score
+
+    def of_logarithm(self) -> Problem:
+        """The same, but learners see the logarithm of the target, whose values must be positive."""
+        values = self.scale.back(self.y)
+        scale = Scale.of(values, logarithm=True)
+        return replace(self, y=scale.there(values), scale=scale)
 
     def at(self, rows: Array) -> Problem:
         """The same on some of the rows."""

@@ -15,6 +15,7 @@ from trainer.interrupt import interruptible
 from trainer.plain_flaml import AutoML, task_factory
 from trainer.problem import Problem
 
+MANY_ROWS = 10_000  # of fewer, a second thread costs boosted trees more than it helps them
 HOLDOUT_ROWS = 5_000  # from here on one hold-out, below it five folds a trial
 THREADS = 2  # fixed, not the machine's count: the number of threads changes the order of float sums
 
@@ -102,7 +103,7 @@ def search(
                 max_iter=max_trials or 1_000_000,
                 eval_method="holdout" if len(problem.x) >= HOLDOUT_ROWS else "cv",
                 seed=problem.seed,
-                n_jobs=THREADS,
+                n_jobs=THREADS if len(problem.x) >= MANY_ROWS else 1,
                 log_type="all",
                 early_stop=True,
                 retrain_full=False,

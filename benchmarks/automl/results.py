@@ -39,4 +39,5 @@ def read_runs(file: Path) -> list[Run]:
 
 def write_runs(file: Path, runs: list[Run]) -> None:
     """Replace the file."""
+    file.parent.mkdir(parents=True, exist_ok=True)
     replace_file(file, msgspec.json.format(msgspec.json.encode(runs), indent=1))
