@@ -28,7 +28,7 @@ from bundle.read import read_background
 from serving.errors import DeadlineExceeded, InvalidRequest, NotExplainable, TooManyRows
 from serving.exchange import Answer, Dialect, Request
 from serving.scorer import Scorer
-from serving.shapley import Shapley
+from bundle.shapley import Shapley
 
 MAX_ROWS = 100  # some 8 to 25 ms each
 
