@@ -62,7 +62,7 @@ def _numbers(
         place = np.where(missing, -1, np.searchsorted(distinct, encoded))
         return [number(value + column.offset) for value in distinct], place, distinct.tolist()
     cuts = np.unique(np.quantile(present, np.linspace(0, 1, most + 1)[1:-1], method="lower"))
-    cuts = cuts[cuts < distinct[-1]]  # the last bin holds rows
+    cuts = np.unique(np.minimum(cuts, distinct[-2]))  # the last bin holds rows, and where most have it only its own
     place = np.where(missing, -1, np.searchsorted(cuts, encoded, side="left"))
     inside = [present[np.searchsorted(cuts, present, side="left") == number] for number in range(len(cuts) + 1)]
     typical = [float(np.quantile(part, 0.5, method="lower")) for part in inside]

@@ -30,7 +30,7 @@ class Curve:
 
 @dataclass(frozen=True)
 class ClassCurves:
-    """One class against the others. `mark` is (fpr, tpr, precision, share taken) at the threshold, of a binary model."""
+    """One class against the others; `mark` is (fpr, tpr, precision, share taken) at a binary model's threshold."""
 
     label: Label
     rows: int

@@ -40,14 +40,14 @@ def dependences(scored: Scored, names: Sequence[str], target: str, seed: int) ->
     sample = np.random.default_rng(seed).permutation(len(scored.x))[:ROWS]
     if scored.one is not None:
         outputs = [scored.positive or 0]
-        lines = (target,) if scored.regression else (str(scored.classes[outputs[0]]),)
+        lines = [target if scored.regression else str(scored.classes[outputs[0]])]
     else:
         counts = np.bincount(scored.values, minlength=len(scored.classes))
         outputs = np.argsort(-counts, kind="stable")[:CLASSES].tolist()
-        lines = tuple(str(scored.classes[place]) for place in outputs)
+        lines = [str(scored.classes[place]) for place in outputs]
     truth = scored.values[:, None] if scored.regression else (scored.values[:, None] == np.array(outputs)).astype(float)
     places = {column.name: place for place, column in enumerate(scored.columns)}
-    return tuple(_dependence(scored, places[name], sample, outputs, truth, lines) for name in names)
+    return tuple(_dependence(scored, places[name], sample, outputs, truth, tuple(lines)) for name in names)
 
 
 def _dependence(

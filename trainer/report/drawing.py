@@ -10,6 +10,7 @@ import re
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 from markupsafe import Markup, escape
 from matplotlib import rc_context
@@ -26,7 +27,7 @@ _VARIABLES = {
     SOFT: "var(--soft)",
     **{colour: f"var(--c{place})" for place, colour in enumerate(COLOURS, 1)},
 }
-_STYLE = {
+_STYLE: Any = {
     "axes.axisbelow": True,
     "axes.edgecolor": LINE,
     "axes.grid": True,
@@ -94,7 +95,7 @@ def as_svg(drawn: Axes, title: str) -> Markup:
     used = set(re.findall(r"#([A-Za-z]\w*)", svg))
     svg = re.sub(r' id="([^"]+)"', lambda found: found[0] if found[1] in used else "", svg)
     svg = re.sub(r"font: ([\d.]+px) [^;\"]+", r"font-size: \1", svg)
-    svg = re.sub(r"(\d\.\d{2})\d+", r"\1", svg)  # hundredths of a point are not seen
+    svg = re.sub(r'="[^"]*"', lambda found: re.sub(r"(\.\d{2})\d+", r"\1", found[0]), svg)  # of points: not of labels
     svg = re.sub(r">\s+<", "><", svg)
     for colour, variable in _VARIABLES.items():
         svg = svg.replace(colour, variable)

@@ -35,6 +35,7 @@ class Group:
     rows: int
     score: float | None = None
     error: float | None = None  # standard error of the score
+    others: float | None = None  # the score of all other rows
     distance: float | None = None  # standard errors by which the score is worse than the others'
     actual: float | None = None  # mean of the truth, and of the answers
     answered: float | None = None
@@ -50,6 +51,11 @@ class Groups:
     columns: dict[str, tuple[Group, ...]]
     limit: float
     comparisons: int
+
+    @property
+    def flagged(self) -> list[tuple[str, Group]]:
+        """What is flagged as either, the worse ones first."""
+        return self.gaps + [pair for pair in self.biased if not pair[1].worse]
 
     @property
     def gaps(self) -> list[tuple[str, Group]]:
@@ -97,9 +103,9 @@ def _measure(scored: Scored, inside: Array, label: str) -> Group:
         return group
     if scored.one is not None and scored.truth is not None:
         answered, actual = scored.one[inside], scored.truth[inside]
-        apart = answered - actual
-        error = float(apart.std(ddof=1)) / group.rows**0.5
-        bias = float(apart.mean()) / error if error else 0.0
+        distances = answered - actual
+        noise = float(distances.std(ddof=1)) / group.rows**0.5
+        bias = float(distances.mean()) / noise if noise else 0.0
         group = replace(group, actual=float(actual.mean()), answered=float(answered.mean()), bias=bias)
     if _is_ranked(scored, inside) and _is_ranked(scored, ~inside):
         (score, error), (other, other_error) = _score(scored, inside), _score(scored, ~inside)
@@ -107,7 +113,7 @@ def _measure(scored: Scored, inside: Array, label: str) -> Group:
         apart = float(np.hypot(error, other_error))
         distance = better * (other - score) / apart if apart > 0 else 0.0
         if np.isfinite(distance):
-            group = replace(group, score=score, error=error, distance=distance)
+            group = replace(group, score=score, error=error, others=other, distance=distance)
     return group
 
 

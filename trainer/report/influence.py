@@ -28,7 +28,7 @@ def _log_loss(values: Array, outputs: Array) -> Array:
 
 
 def _accuracy(values: Array, outputs: Array) -> Array:
-    return (outputs.argmax(axis=1) == values).astype(np.float64)
+    return np.asarray(outputs.argmax(axis=1) == values, dtype=np.float64)
 
 
 def _macro_f1(values: Array, outputs: Array) -> Array:
@@ -39,7 +39,7 @@ def _macro_f1(values: Array, outputs: Array) -> Array:
     for kind in kinds:
         hit, either = 2.0 * ((values == kind) & (said == kind)), 1.0 * (values == kind) + (said == kind)
         total += (hit - hit.mean() / either.mean() * either) / either.mean()
-    return total / len(kinds)
+    return np.asarray(total / len(kinds))
 
 
 def _roc_auc(values: Array, outputs: Array) -> Array:
@@ -60,16 +60,16 @@ def _one_auc(actual: Array, given: Array) -> Array:
     right[actual] = (ranks[actual] - rankdata(given[actual])) / (count - positives)
     right[~actual] = 1 - (ranks[~actual] - rankdata(given[~actual])) / positives
     area = right[actual].mean()
-    return np.where(actual, count / positives, count / (count - positives)) * (right - area)
+    return np.asarray(np.where(actual, count / positives, count / (count - positives)) * (right - area))
 
 
 def _rmse(values: Array, outputs: Array) -> Array:
     squares = (values - outputs) ** 2
-    return squares / (2 * float(np.sqrt(squares.mean())) or 1.0)
+    return np.asarray(squares / (2 * float(np.sqrt(squares.mean())) or 1.0))
 
 
 def _mae(values: Array, outputs: Array) -> Array:
-    return np.abs(values - outputs)
+    return np.asarray(np.abs(values - outputs))
 
 
 def _r2(values: Array, outputs: Array) -> Array:

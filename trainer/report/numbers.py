@@ -16,7 +16,7 @@ def figure(value: float | None) -> str:
 
 def percent(value: float | None) -> str:
     """A share of 1 as a percentage."""
-    return "–" if value is None or not isfinite(value) else f"{value:.1%}"
+    return "–" if value is None or not isfinite(value) else f"{100 * value:.1f} %"
 
 
 def size(count: int | None) -> str:

@@ -66,12 +66,10 @@ def dependence(found: Dependence) -> Markup:
     one = len(found.lines) == 1
     for line, name in enumerate(found.lines):
         colour = BLUE if one else COLOURS[line]
-        style = "-" if found.is_number else "none"
         label = "model" if one else short(name)
-        known = found.shares[places] >= 0
-        is_missing = found.labels[-1] == "missing"
-        connected = places[known][: len(places) - is_missing] if found.is_number else places
-        upper.plot(connected, found.answers[connected, line], style, color=colour)
+        if found.is_number:
+            along = places[: len(places) - (found.labels[-1] == "missing")]
+            upper.plot(along, found.answers[along, line], color=colour)
         upper.plot(places, found.answers[:, line], "o", color=colour, markersize=4.5, mew=0, label=label)
         actual = {"color": ORANGE if one else colour, "markersize": 4.5, "markerfacecolor": "none", "mew": 1.1}
         upper.plot(places, found.actual[:, line], "D", label="actual" if one else None, **actual)  # type: ignore[arg-type]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Literal
 
 import numpy as np
 from markupsafe import Markup
@@ -105,6 +106,6 @@ def _mark(drawn: Axes, x: float, y: float) -> None:
     drawn.plot([x], [y], "o", color=INK, markersize=5.5, mew=0)
 
 
-def _legend(drawn: Axes, place: str, title: str) -> None:
+def _legend(drawn: Axes, place: Literal["lower left", "lower right", "upper right"], title: str) -> None:
     if drawn.get_legend_handles_labels()[1]:
         drawn.legend(loc=place, title=title, title_fontsize=8)

@@ -11,9 +11,9 @@ from bundle import Matrix
 from bundle.shapley import Shapley
 from trainer.report.scored import Scored
 
-MAX_ROWS = 200
+MAX_ROWS = 100
 LEAST_ROWS = 10
-SECONDS = 3.0  # past which no further row is explained
+SECONDS = 10.0  # past which no further row is explained: only a model of very many trees gets there
 
 
 @dataclass(frozen=True)

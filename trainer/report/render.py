@@ -11,7 +11,7 @@ from bundle.manifest import Manifest
 from trainer.report import numbers, plots, plots_of_classes, plots_of_numbers
 from trainer.report.drawing import drawing
 from trainer.report.evidence import Evidence
-from trainer.report.verdicts import TITLES, verdicts
+from trainer.report.verdicts import TITLES, headline, verdicts
 
 WRONG_COLUMNS = 8  # of the most wrong rows; the others are folded
 
@@ -27,6 +27,7 @@ def render_report(manifest: Manifest, evidence: Evidence) -> bytes:
         e=evidence,
         verdicts=verdicts(manifest, evidence),
         titles=TITLES,
+        optimised=headline(manifest),
         figures=figures,
         dependences=figures["dependences"],
         wrong_columns=names[:WRONG_COLUMNS],

@@ -59,7 +59,7 @@ class Scored:
     def truth(self) -> Array | None:
         """What is true on the scale of `one`: value, or 1 for the positive class and 0 for the other."""
         if self.positive is not None:
-            return (self.values == self.positive).astype(np.float64)
+            return np.asarray(self.values == self.positive, dtype=np.float64)
         return self.values if self.regression else None
 
 

@@ -18,6 +18,16 @@ TITLES = {
     "root_mean_squared_error": "RMSE",
     "mean_absolute_error": "MAE",
 }
+OPTIMISED = {  # what a search optimises, under the name that the metrics have
+    "roc_auc": "AUC_weighted",
+    "roc_auc_ovr": "AUC_weighted",
+    "log_loss": "log_loss",
+    "accuracy": "accuracy",
+    "macro_f1": "f1_score_macro",
+    "rmse": "root_mean_squared_error",
+    "mae": "mean_absolute_error",
+    "r2": "r2_score",
+}
 LESS_IS_BETTER = {"log_loss", "root_mean_squared_error", "mean_absolute_error"}
 CALIBRATED = 0.05  # mean distance of probability and frequency
 
@@ -58,15 +68,22 @@ def verdicts(manifest: Manifest, evidence: Evidence) -> tuple[Verdict, ...]:
     return tuple(found)
 
 
+def headline(manifest: Manifest) -> str:
+    """The reported metric that is shown first: the one that was optimised."""
+    optimised = OPTIMISED.get(manifest.training.metric, "")
+    return optimised if optimised in manifest.metrics else manifest.headline[0]
+
+
 def _against_baselines(manifest: Manifest) -> Verdict:
-    name = manifest.headline[0]
+    name = headline(manifest)
     value, sign = manifest.metrics[name], -1 if name in LESS_IS_BETTER else 1
     others = {baseline: metrics[name] for baseline, metrics in manifest.baselines.items() if name in metrics}
     listed = ", ".join(f"{baseline} {figure(other)}" for baseline, other in others.items())
     beaten = all(sign * value > sign * other for other in others.values())
     text = f"{TITLES[name]} {figure(value)} on {manifest.training.test_rows:,} untouched rows"
     compared = f"; beside it {listed}" if listed else ""
-    return Verdict("good" if beaten else "watch", "Quality", f"{text}{compared}.")
+    nothing = "" if beaten else " The search has found nothing that is better than all of these"
+    return Verdict("good" if beaten else "watch", "Quality", f"{text}{compared}.{nothing and f'{nothing}.'}")
 
 
 def _groups(evidence: Evidence) -> Verdict:
