@@ -89,7 +89,8 @@ def as_svg(drawn: Axes, title: str) -> Markup:
     drawn.get_figure(root=True).savefig(buffer, format="svg", transparent=True, metadata=nothing)  # type: ignore[union-attr]
     svg = buffer.getvalue()
     svg = svg[svg.index("<svg") :]
-    svg = re.sub(r"<metadata>.*?</metadata>|<!--.*?-->", "", svg, flags=re.DOTALL)
+    # matplotlib's own style would be the whole page's: the page has it
+    svg = re.sub(r"<metadata>.*?</metadata>|<!--.*?-->|<style.*?</style>", "", svg, flags=re.DOTALL)
     svg = re.sub(r' width="[\d.]+pt" height="[\d.]+pt"| xmlns(:xlink)?="[^"]+"', "", svg, count=4)
     svg = svg.replace("xlink:href", "href")
     used = set(re.findall(r"#([A-Za-z]\w*)", svg))

@@ -33,7 +33,7 @@ def precision_recall(curves: Sequence[ClassCurves]) -> Markup:
         drawn.plot(one.recall.x, one.recall.y, color=colour, label=f"{short(one.label)}: {one.recall.area:.4f}")
         if one.mark:
             _mark(drawn, one.mark[1], one.mark[2])
-    _legend(drawn, "lower left", "average precision")
+    _legend(drawn, "best", "average precision")
     return as_svg(drawn, "Precision over recall")
 
 
@@ -106,6 +106,6 @@ def _mark(drawn: Axes, x: float, y: float) -> None:
     drawn.plot([x], [y], "o", color=INK, markersize=5.5, mew=0)
 
 
-def _legend(drawn: Axes, place: Literal["lower left", "lower right", "upper right"], title: str) -> None:
+def _legend(drawn: Axes, place: Literal["best", "lower right", "upper right"], title: str) -> None:
     if drawn.get_legend_handles_labels()[1]:
         drawn.legend(loc=place, title=title, title_fontsize=8)
