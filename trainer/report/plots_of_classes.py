@@ -30,7 +30,13 @@ def precision_recall(curves: Sequence[ClassCurves]) -> Markup:
     drawn = _square("recall", "precision")
     for colour, one in zip(COLOURS, curves, strict=False):
         drawn.axhline(one.share, linestyle="--", color=SOFT if len(curves) == 1 else colour, linewidth=1)
-        drawn.plot(one.recall.x, one.recall.y, color=colour, label=f"{short(one.label)}: {one.recall.area:.4f}")
+        inside = one.recall.x >= 0.01  # of fewer rows it is noise
+        drawn.plot(
+            one.recall.x[inside],
+            one.recall.y[inside],
+            color=colour,
+            label=f"{short(one.label)}: {one.recall.area:.4f}",
+        )
         if one.mark:
             _mark(drawn, one.mark[1], one.mark[2])
     _legend(drawn, "best", "average precision")
