@@ -17,8 +17,8 @@ _ROWS = 500
 def trial_rows(forest: Forest, columns: Sequence[Column]) -> Matrix:
     """Rows to compare on, the same ones each time: float32 (rows, columns).
 
-    Numbers of the column's range, on its thresholds and just above them; every category, unseen and
-    missing ones; one cell in ten is NaN.
+    Numbers of the column's range, on its thresholds and just above them, one in ten NaN; every category, unseen and
+    missing ones.
     """
     rng = np.random.default_rng(0)
     matrix = np.empty((_ROWS, len(columns)), dtype=np.float32)
@@ -33,7 +33,7 @@ def trial_rows(forest: Forest, columns: Sequence[Column]) -> Matrix:
         if len(thresholds):
             near = rng.choice(np.append(thresholds, np.nextafter(thresholds, np.float32(np.inf))), _ROWS)
             matrix[:, place] = np.where(rng.random(_ROWS) < 0.5, near, matrix[:, place])
-    matrix[rng.random(matrix.shape) < 0.1] = np.nan
+        matrix[rng.random(_ROWS) < 0.1, place] = np.nan
     return matrix
 
 

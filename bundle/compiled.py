@@ -27,8 +27,8 @@ _TREE = np.dtype(
 )
 _MEMBER = np.dtype([("weight", "f8"), ("link", "i4"), ("slot", "i4"), ("slots", "i4"), ("unused", "i4")])
 
-_POINTERS = ("nodes", "values", "cuts", "leaves", "trees", "members", "base")
-_SIZES = ("tree_count", "member_count", "slot_count", "columns", "outputs", "wide")
+_POINTERS = ("nodes", "values", "cuts", "leaves", "trees", "members", "base", "derived", "table_start", "tables")
+_SIZES = ("tree_count", "member_count", "slot_count", "columns", "derived_count", "outputs", "wide", "logarithm")
 
 
 class _Forest(ctypes.Structure):
@@ -81,8 +81,10 @@ class Compiled:
             member_count=len(arrays["members"]),
             slot_count=len(forest.base),
             columns=columns,
+            derived_count=len(forest.derived),
             outputs=self._outputs,
             wide=self._type is np.float64,
+            logarithm=bool(forest.logarithm),
         )
         self._address = ctypes.addressof(self._forest)
 
@@ -166,4 +168,5 @@ def _arrays(forest: Forest) -> dict[str, Array]:
         "trees": trees[by_depth],
         "members": members,
         "base": forest.base,
+        **{name: getattr(forest, name) for name in ("derived", "table_start", "tables")},
     }

@@ -30,8 +30,11 @@ typedef struct {
     const Tree *trees;
     const Member *members;
     const double *base; /* of each slot */
+    const int32_t *derived; /* the columns that are looked up, */
+    const int32_t *table_start; /* and where in `tables` the values of its codes are */
+    const float *tables;
     double mean, spread;
-    int32_t tree_count, member_count, slot_count, columns, outputs, wide;
+    int32_t tree_count, member_count, slot_count, columns, derived_count, outputs, wide, logarithm;
 } Forest;
 
 typedef float Floats __attribute__((vector_size(4 * LANES), may_alias));
@@ -47,6 +50,19 @@ INLINE void spread_rows(const float *rows, int columns, int count, int stride, f
             x[2 * column * stride + row] = isnan(value) ? INFINITY : value;
             x[(2 * column + 1) * stride + row] = isnan(value) ? -INFINITY : value;
         }
+}
+
+/* The derived features, behind the columns. A code that no encoder gives takes the last place: it must not read astray. */
+INLINE void look_up(const Forest *forest, const float *rows, int count, int stride, float *x) {
+    x += (ptrdiff_t)2 * forest->columns * stride;
+    for (int i = 0; i < forest->derived_count; i++, x += 2 * stride) {
+        const float *table = forest->tables + forest->table_start[i];
+        float last = (float)(forest->table_start[i + 1] - forest->table_start[i] - 1);
+        for (int row = 0; row < stride; row++) {
+            float code = row < count ? rows[(ptrdiff_t)row * forest->columns + forest->derived[i]] : 0;
+            x[row] = x[stride + row] = table[(int)(code >= 0 && code <= last ? code : last)];
+        }
+    }
 }
 
 INLINE void descend(const Node *nodes, uint32_t place[CURSORS], const float *x, int stride, int step) {
@@ -134,6 +150,7 @@ static void answer(const Forest *forest, const double *sums, int stride, double 
     }
     for (int c = 0; c < forest->outputs; c++) {
         double value = total[c] * forest->spread + forest->mean;
+        if (forest->logarithm) value = exp(value);
         if (forest->wide)
             ((double *)out)[row * forest->outputs + c] = value;
         else
@@ -144,7 +161,7 @@ static void answer(const Forest *forest, const double *sums, int stride, double 
 /* rows: (count, columns) → out: (count, outputs) of float, or double if wide. 0, or -1 without memory. */
 int homeport_score(const Forest *forest, const float *rows, ptrdiff_t count, void *out) {
     int stride = count < FEW ? 1 : BLOCK;
-    size_t floats = (size_t)2 * forest->columns * stride, doubles = (size_t)forest->slot_count * stride;
+    size_t floats = (size_t)2 * (forest->columns + forest->derived_count) * stride, doubles = (size_t)forest->slot_count * stride;
     double *sums = malloc((doubles + forest->outputs) * sizeof(double) + floats * sizeof(float) + 16);
     if (!sums) return -1;
     double *total = sums + doubles;
@@ -156,9 +173,11 @@ int homeport_score(const Forest *forest, const float *rows, ptrdiff_t count, voi
             for (int row = 0; row < stride; row++) sums[(ptrdiff_t)slot * stride + row] = forest->base[slot];
         if (stride == 1) {
             spread_rows(block, forest->columns, 1, 1, x);
+            look_up(forest, block, 1, 1, x);
             one_row(forest, x, sums);
         } else {
             spread_rows(block, forest->columns, here, BLOCK, x);
+            look_up(forest, block, here, BLOCK, x);
             for (const Tree *tree = forest->trees; tree < forest->trees + forest->tree_count; tree++)
                 (tree->cuts < 0 ? block_descends : block_masks)(forest, tree, x, here, sums);
         }

@@ -3,7 +3,9 @@
 The nodes of a tree are in preorder: a node, its left subtree, its right subtree. Which nodes are
 leaves therefore says all of a tree's shape: there are no indices that could point astray or back.
 
-output = mean + spread · Σ weight · link(base + Σ leaf values), over members and the trees of each.
+output = mean + spread · Σ weight · link(base + Σ leaf values), over members and the trees of each; its exponential
+where the target was learned as a logarithm. Behind the columns of the matrix, trees have derived features: each is
+what a table says of the code in one column.
 """
 
 from __future__ import annotations
@@ -44,7 +46,7 @@ class Forest:
     """
 
     threshold: Array  # float32 (nodes,): a value goes left where value <= threshold; below +inf
-    feature: Array  # int32 (nodes,): the column of the matrix; -1 is a leaf
+    feature: Array  # int32 (nodes,): the column of the matrix, or behind them a derived feature; -1 is a leaf
     missing_left: Array  # bool (nodes,): where NaN goes
     values: Array  # float32 (sum of leaves × width,): tree by tree, leaves from left to right
     slot: Array  # int32 (trees,): the first slot that the tree's leaves add to
@@ -54,6 +56,10 @@ class Forest:
     weight: Array  # float64 (members,)
     outputs: Array  # int32 (): classes, or 1 for a regression
     target: Array  # float64 (2,): mean and spread of a regression's target; (0, 1) otherwise
+    logarithm: Array  # bool (): whether these are of the target's logarithm
+    derived: Array  # int32 (derived features,): the column whose code is looked up
+    table_start: Array  # int32 (derived features + 1,): where the table of each begins
+    tables: Array  # float32 (sum of codes,)
 
     def dumps(self) -> bytes:
         """The file's content; the same arrays give the same bits."""
@@ -89,6 +95,17 @@ _TYPES = {
     "weight": (np.float64, 1),
     "outputs": (np.int32, 0),
     "target": (np.float64, 1),
+    "logarithm": (np.bool_, 0),
+    "derived": (np.int32, 1),
+    "table_start": (np.int32, 1),
+    "tables": (np.float32, 1),
+}
+# of what earlier versions did not write
+_ABSENT = {
+    "logarithm": np.array(False),
+    "derived": np.zeros(0, np.int32),
+    "table_start": np.zeros(1, np.int32),
+    "tables": np.zeros(0, np.float32),
 }
 
 
@@ -118,7 +135,7 @@ def read_forest(content: bytes, columns: int, outputs: int) -> Forest:
     """
     try:
         with np.load(io.BytesIO(content), allow_pickle=False) as file:
-            arrays = {name: file[name] for name in file.files}
+            arrays = _ABSENT | {name: file[name] for name in file.files}
         if {name: (array.dtype, array.ndim) for name, array in arrays.items()} != _TYPES:
             raise ValueError("it holds other arrays")
         forest = Forest(**arrays)
@@ -133,10 +150,12 @@ def read_forest(content: bytes, columns: int, outputs: int) -> Forest:
 
 def _check(forest: Forest, columns: int, outputs: int) -> None:
     """Raise ValueError on what the kernel must not run."""
-    for name in ("values", "base", "weight", "target"):
+    for name in ("values", "base", "weight", "target", "tables"):
         _demand(bool(np.isfinite(getattr(forest, name)).all()), f"not every number of '{name}' is finite")
     nodes, inner = len(forest.feature), forest.feature >= 0
-    _demand(columns <= MAX_COLUMNS and bool((forest.feature < columns).all()), "a node reads beyond the columns")
+    _check_derived(forest, columns)
+    features = columns + len(forest.derived)
+    _demand(features <= MAX_COLUMNS and bool((forest.feature < features).all()), "a node reads beyond the columns")
     _demand(len(forest.threshold) == len(forest.missing_left) == nodes < 2**30, "its nodes are incomplete")
     # the kernel takes +inf for a missing value that goes right
     _demand(bool((forest.threshold[inner] < np.inf).all()), "a threshold is infinite or no number")
@@ -152,6 +171,13 @@ def _check(forest: Forest, columns: int, outputs: int) -> None:
     _demand(int(forest.outputs) == outputs and len(forest.target) == 2, "it has other outputs")
     _demand(outputs == 2 or not forest.two_faced.any(), "a member has two outputs")
     _demand(int(forest.slots.sum()) == slots, "it has another number of slots")
+
+
+def _check_derived(forest: Forest, columns: int) -> None:
+    start, count = forest.table_start.astype(np.int64), len(forest.derived)
+    _demand(bool(((forest.derived >= 0) & (forest.derived < columns)).all()), "a table is of no column")
+    _demand(len(start) == count + 1 and start[0] == 0 and start[-1] == len(forest.tables), "its tables are incomplete")
+    _demand(bool((np.diff(start) > 0).all()), "a table is empty")
 
 
 def _demand(condition: bool, otherwise: str) -> None:

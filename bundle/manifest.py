@@ -98,6 +98,16 @@ class Standing(Record, frozen=True):
     size: int | None = None  # bytes of the exported graph
 
 
+class Holdout(Record, frozen=True):
+    """Which rows are the untouched ones: the lowest digests, the latest in time, or a table that was given."""
+
+    way: Literal["digest", "time", "given"] = "digest"
+    column: str = ""  # of time
+    after: str = ""  # the last instant of the training rows
+    source: str = ""  # of the table that was given
+    sha256: str = ""
+
+
 class Training(Record, frozen=True):
     """How the model came to be."""
 
@@ -116,6 +126,7 @@ class Training(Record, frozen=True):
     leaderboard: tuple[Standing, ...]
     guardrails: tuple[str, ...]
     versions: dict[str, str]
+    holdout: Holdout = Holdout()
 
 
 class Spread(Record, frozen=True):
@@ -146,6 +157,7 @@ class Manifest(Record, frozen=True):
     training: Training
     files: dict[str, str]
     threshold: float | None = None  # binary only: the positive class is answered from this probability on; None: 0.5
+    repeated_baselines: dict[str, dict[str, Spread]] = {}  # `baselines` over the splits of `repeats`
 
     @property
     def regression(self) -> bool:

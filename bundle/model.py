@@ -14,8 +14,9 @@ import numpy as np
 import numpy.typing as npt
 import onnxruntime
 
-from bundle.agreement import disagreement, trial_rows
+from bundle.agreement import TOLERANCE, disagreement, trial_rows
 from bundle.compiled import Compiled, KernelMissing
+from bundle.decision import decision_of
 from bundle.encoding import Encoder, Matrix
 from bundle.errors import BundleCorrupt, GoldenMismatch
 from bundle.forest import FOREST, read_forest
@@ -56,6 +57,7 @@ class Model:
         self.manifest: Manifest = verify(folder)
         self.names: tuple[str, ...] = tuple(column.name for column in self.manifest.columns)
         self.encode = Encoder(self.manifest.columns)
+        self.decide = decision_of(self.manifest)
         try:
             session = inference_session((folder / SCORER_GRAPH).read_bytes())
         except Exception as error:  # the runtime's exceptions have no common base
@@ -66,8 +68,8 @@ class Model:
         result = [output.name for output in session.get_outputs()]
         self._run: Callable[[Matrix], Outputs] = lambda matrix: session.run(result, {"matrix": matrix})[0]
         self.runtime: Literal["compiled", "onnxruntime"] = "onnxruntime"
-        golden = self._replay(folder)
-        if compiled and (kernel := self._kernel(folder, golden)):
+        golden, unit = self._replay(folder)
+        if compiled and (kernel := self._kernel(folder, golden, unit)):
             self._run = kernel  # which lets the session go, and its memory
             self.runtime = "compiled"
 
@@ -76,21 +78,21 @@ class Model:
         return self._run(matrix)
 
     def labels(self, outputs: Outputs) -> list[Label] | list[float]:
-        """The most probable class of each row; for regression the value itself."""
+        """The class of each row that `bundle.decision` decides on; for regression the value itself."""
         if self.manifest.regression:
             return cast("list[float]", outputs[:, 0].tolist())
         classes = self.manifest.classes
-        if len(outputs) == 1:  # a third of what numpy takes for one row
+        if len(outputs) == 1 and self.manifest.threshold is None:  # a third of what numpy takes for one row
             row = outputs[0].tolist()
             return [classes[row.index(max(row))]]
-        return [classes[place] for place in outputs.argmax(axis=1).tolist()]
+        return [classes[place] for place in self.decide(outputs).tolist()]
 
     def tuples(self, rows: Iterable[Mapping[str, Value]]) -> list[Sequence[Value]]:
         """Rows as mappings → tuples in the order of the columns; absent columns are missing."""
         return [tuple(row.get(name) for name in self.names) for row in rows]
 
-    def _kernel(self, folder: Path, golden: Matrix) -> Compiled | None:
-        """The kernel if it may score; otherwise the log says why not."""
+    def _kernel(self, folder: Path, golden: Matrix, unit: float) -> Compiled | None:
+        """The kernel if it may score; otherwise the log says why not. `unit` is what a regression's error is in."""
         columns, outputs = self.manifest.columns, len(self.manifest.classes) or 1
         title = f"Model {self.manifest.name} {self.manifest.version}: "
         if FOREST not in self.manifest.files:
@@ -103,14 +105,14 @@ class Model:
             log.info("%sONNX Runtime scores, there is no compiled kernel: %s.", title, missing)
             return None
         tried = np.concatenate([golden, trial_rows(forest, columns)])
-        differs = disagreement(kernel(tried), self._run(tried), float(forest.target[1]))
+        differs = disagreement(kernel(tried), self._run(tried), unit)
         if differs:
             log.warning("%sONNX Runtime scores, the compiled kernel differs from it %s.", title, differs)
             return None
         log.info("%sthe compiled kernel scores.", title)
         return kernel
 
-    def _replay(self, folder: Path) -> Matrix:
+    def _replay(self, folder: Path) -> tuple[Matrix, float]:
         golden = read_golden(folder)
         encoded = self.encode(self.tuples(golden.rows))
         outputs = self.outputs(encoded)
@@ -123,4 +125,4 @@ class Model:
                 f"this machine, or use the ONNX Runtime it was written with "
                 f"({self.manifest.training.versions.get('onnxruntime', 'unknown')})."
             )
-        return encoded
+        return encoded, golden.tolerance / TOLERANCE

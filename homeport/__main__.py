@@ -63,6 +63,10 @@ def train(
     task: Annotated[Task | None, typer.Option(help="By default what the target looks like.")] = None,
     positive: Annotated[str | None, typer.Option(help="Positive class of a binary target.")] = None,
     drop: Annotated[list[str] | None, typer.Option(help="Column to leave out; may be repeated.")] = None,
+    time_column: Annotated[
+        str | None, typer.Option(help="Column of time: test on the latest fifth of the rows; it is left out itself.")
+    ] = None,
+    test: Annotated[str | None, typer.Option(help="File of rows to test on, instead of a fifth of the table.")] = None,
     metric: Annotated[
         str | None, typer.Option(help="What to optimise, such as roc_auc, log_loss, accuracy, rmse.")
     ] = None,
@@ -75,6 +79,10 @@ def train(
         int, typer.Option(min=0, help="Seed of search and folds; the untouched rows are always the same ones.")
     ] = 0,
     repeats: Annotated[int, typer.Option(min=0, help="Search anew on so many further splits: mean and sd.")] = 0,
+    max_latency_us: Annotated[
+        float | None, typer.Option(min=0.0, help="What the model may take: µs a row of the exported graph, at most.")
+    ] = None,
+    max_size_mb: Annotated[float | None, typer.Option(min=0.0, help="Size of the exported graph, at most.")] = None,
     experiment: Annotated[str | None, typer.Option(help="Name in the experiment log; by default the model's.")] = None,
     log: Annotated[bool, typer.Option(envvar="HOMEPORT_LOG", help="Write an experiment log (MLflow).")] = True,
     promote: Annotated[bool, typer.Option(help="Make the new version the champion.")] = False,
@@ -93,11 +101,17 @@ def train(
 
     `homeport train prices.parquet -t price --max-trials 50 --seed 7 --repeats 5`
 
+    `homeport train sales.csv -t churned --max-latency-us 2 --max-size-mb 1`
+
+    `homeport train sales.csv -t churned --time-column month --repeats 2`
+
+    `homeport train sales-2023.csv -t churned --test sales-2024.csv`
+
     """
     options = training.Options(
         table, file, target, name, task, positive, tuple(drop or ()), metric,
         tuple(part.strip() for part in (learners or "").split(",") if part.strip()),
-        budget, max_trials, seed, repeats, experiment, log,
+        budget, max_trials, seed, repeats, max_latency_us, max_size_mb, experiment, log, time_column, test,
     )  # fmt: skip
     store = Store(models)
     if if_no_model and (names := store.names()):

@@ -34,6 +34,7 @@ def publish(
     task: Annotated[Task | None, typer.Option(help="By default what the target looks like.")] = None,
     positive: Annotated[str | None, typer.Option(help="Positive class of a binary target.")] = None,
     drop: Annotated[list[str] | None, typer.Option(help="Column to leave out; may be repeated.")] = None,
+    time_column: Annotated[str | None, typer.Option(help="Compare on the latest rows by this column.")] = None,
     metric: Annotated[str | None, typer.Option(help="What to optimise, such as roc_auc, log_loss, rmse.")] = None,
     learners: Annotated[str | None, typer.Option(help="Learners to search over, separated by commas.")] = None,
     budget: Annotated[float, typer.Option(min=1, help="Seconds of search.")] = 60.0,
@@ -67,7 +68,7 @@ def publish(
         table_of(table), target, model, task, positive, tuple(drop or ()), metric,
         tuple(part.strip() for part in (learners or "").split(",") if part.strip()),
         budget, max_trials, seed, margin, reuse, serve,
-        absolute(batch_input) if batch_input else None, absolute(batch_output) if batch_output else None,
+        absolute(batch_input) if batch_input else None, absolute(batch_output) if batch_output else None, time_column,
     )  # fmt: skip
     published = service_of(url, key, state, models).publish(name, job, version, description)
     _tell(published)

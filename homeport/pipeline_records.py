@@ -37,6 +37,7 @@ class Job(Record, frozen=True, kw_only=False, omit_defaults=True):
     serve: bool = True  # whether the endpoint is tried once the model is promoted
     batch_input: str | None = None
     batch_output: str | None = None
+    time_column: str | None = None  # the latest rows by it are the untouched ones
 
 
 class Keys(Record, frozen=True):

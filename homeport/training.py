@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from dataclasses import dataclass
 from pathlib import Path
@@ -37,8 +38,12 @@ class Options:
     max_trials: int | None = None
     seed: int = 0
     repeats: int = 0
+    max_latency_us: float | None = None
+    max_size_mb: float | None = None
     experiment: str | None = None
     log: bool = True
+    time_column: str | None = None
+    test: str | None = None
 
 
 def run(options: Options, store: Store, stack: Stack, console: Console) -> Manifest:
@@ -49,13 +54,17 @@ def run(options: Options, store: Store, stack: Stack, console: Console) -> Manif
     with console.status("Loading the learners"):  # a few seconds of imports: not for other commands
         from observability.telemetry import TelemetryError
         from trainer.console import ConsoleWatcher, print_result
+        from trainer.cost import Limit
         from trainer.dataset import DATASETS, Dataset, Resolved, read_dataset, resolve
         from trainer.experiments import train_logged
         from trainer.fit import Request
+        from trainer.look import read_test
         from trainer.table import read_table
 
         telemetry = telemetry_settings(stack)  # what is wrong with it is said before the search
 
+    if options.test and options.time_column:
+        raise HomeportError("--time-column and --test both say which rows are untouched: give one of the two.")
     path = Path(options.table)
     dataset_file = path if path.suffix == ".toml" else DATASETS / f"{options.table}.toml"
     if dataset_file.is_file():
@@ -81,12 +90,15 @@ def run(options: Options, store: Store, stack: Stack, console: Console) -> Manif
         task=options.task,
         positive=options.positive or (dataset.positive if own_target else None),
         drop=(*found.drop, *options.drop),
+        time_column=options.time_column,
+        test=read_test(Path(options.test), found.table) if options.test else None,
         metric=options.metric,
         learners=options.learners,
         budget=options.budget,
         max_trials=options.max_trials,
         seed=options.seed,
         repeats=options.repeats,
+        limit=Limit(options.max_latency_us or math.inf, (options.max_size_mb or math.inf) * 1e6),
         credit=dataset.credit,
         examples=found.examples if own_target and not options.drop else (),
     )

@@ -41,6 +41,9 @@ class Job(BaseModel):
     drop: tuple[str, ...] = ()
     """Columns to leave out."""
 
+    time_column: str | None = None
+    """Column of time: the latest rows by it are the untouched ones."""
+
     metric: str | None = None
     """What to optimise and to compare by, such as roc_auc, log_loss, accuracy, rmse."""
 

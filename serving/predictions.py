@@ -21,6 +21,7 @@ from msgspec.structs import astuple
 from opentelemetry.sdk.metrics.export import Metric
 
 from bundle import Manifest
+from bundle.decision import decision_of
 from bundle.drift import Baseline, psi
 from bundle.model import Outputs
 from observability.telemetry import counter, gauge, histogram
@@ -59,6 +60,7 @@ class Predictions:
         """Without a baseline nothing is said of inputs, nor of drift."""
         self._model: _Attributes = {"ml.model.name": manifest.name, "ml.model.version": manifest.version}
         self._regression, self._classes = manifest.regression, [str(label) for label in manifest.classes]
+        self._decide = decision_of(manifest)
         self._names = [column.name for column in manifest.columns]
         self._baseline = baseline
         self._window_rows, self._window_seconds = window_rows, window_seconds
@@ -128,7 +130,7 @@ class Predictions:
         if self._regression:
             self._strength.add(outputs[:, 0])
         else:
-            self._class_counts += np.bincount(outputs.argmax(axis=1), minlength=len(self._classes))
+            self._class_counts += np.bincount(self._decide(outputs), minlength=len(self._classes))
             self._strength.add(outputs.max(axis=1))
 
     def _count_inputs(self, baseline: Baseline, rows: list[Any]) -> None:

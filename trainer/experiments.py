@@ -18,12 +18,12 @@ from typing import TYPE_CHECKING
 from bundle import Manifest, Store
 from bundle.manifest import MANIFEST_DIGEST
 from observability.telemetry import Settings
+from trainer.candidates import Candidate
 from trainer.experiment_plot import search_plot
 from trainer.fit import Request, Watcher
 from trainer.guardrails import Finding
 from trainer.search import Trial
 from trainer.telemetry import train_told
-from trainer.vote import Candidate
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient

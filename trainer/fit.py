@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import Protocol
@@ -11,30 +10,21 @@ import numpy as np
 
 from bundle import Column
 from bundle.manifest import Label, Task, Value
+from trainer.candidates import BASELINE, DEFAULT_LIGHTGBM, DEFAULTS, Candidate, baseline, fit, outputs
 from trainer.columns import describe, matrix
+from trainer.contest import Contest, Limits, Told
+from trainer.cost import Limit
 from trainer.errors import TrainerError
 from trainer.guardrails import Finding, Inspected
-from trainer.interrupt import interruptible
 from trainer.learners import learners
+from trainer.measure import cost_of
 from trainer.metrics import Array, Metric, classification_metrics, metric_for, regression_metrics
-from trainer.problem import Problem
-from trainer.search import MAX_TRIAL_SHARE, Found, Trial, search
+from trainer.problem import Problem, Scale
+from trainer.search import Found, Trial
 from trainer.split import split
 from trainer.table import Table
 from trainer.target import Target
-from trainer.vote import (
-    BASELINE,
-    DEFAULT_LIGHTGBM,
-    Candidate,
-    Chosen,
-    Ensemble,
-    baseline,
-    choose,
-    fit,
-    out_of_fold,
-    outputs,
-    refit,
-)
+from trainer.vote import Chosen, Ensemble, Fitted, choose, refit
 
 
 class Watcher(Protocol):
@@ -63,6 +53,8 @@ class Request:
     task: Task | None = None
     positive: Label | None = None
     drop: tuple[str, ...] = ()
+    time_column: str | None = None  # the latest rows by it are the untouched ones
+    test: Table | None = None  # its rows are the untouched ones
     metric: str | None = None
     learners: tuple[str, ...] = ()  # all of them if empty
     budget: float | None = 60.0
@@ -71,6 +63,7 @@ class Request:
     repeats: int = 0
     credit: str = ""
     examples: tuple[dict[str, Value], ...] = field(default=())
+    limit: Limit = field(default=Limit())
     first_is_champion: bool = True  # a model's first version needs nobody's word; a pipeline has its own gate
 
 
@@ -80,7 +73,7 @@ class Trained:
 
     ensemble: Ensemble
     columns: tuple[Column, ...]
-    scale: tuple[float, float]  # mean and spread of a regression's target; (0, 1) otherwise
+    scale: Scale
     train: Array
     test: Array
     metric: Metric
@@ -95,32 +88,31 @@ def train_once(request: Request, inspected: Inspected, repeat: int, watcher: Wat
     seed = request.seed + repeat
     frame, target = inspected.frame, inspected.target
     metric = metric_for(target.task, request.metric)
-    train, test = split(frame, target, repeat)
+    train, test = split(inspected, repeat)
     columns = describe(frame.iloc[train].dropna(axis="columns", how="all"))
     x, y = matrix(frame.iloc[train], columns), target.values[train]
-    scale = (0.0, 1.0) if target.classes else (float(y.mean()), float(y.std()) or 1.0)
+    scale = Scale() if target.classes else Scale.of(y)
     if not target.classes:
-        y = (y - scale[0]) / scale[1]
-    classes = learners(target.task, columns)
+        y = scale.there(y)
+    classes = learners(target.task, columns, seed)
     unknown = ", ".join(sorted(set(request.learners) - set(classes)))
     if unknown:
         raise TrainerError(f"No such learner for a {target.task} task: {unknown}. There are: {', '.join(classes)}.")
     wanted = {name: learner for name, learner in classes.items() if not request.learners or name in request.learners}
 
-    problem = Problem(target.task, metric, x, y, classes, seed)
+    problem = Problem(target.task, metric, x, y, classes, seed, scale)
 
-    watcher.stage("Search")
-    budget = request.budget if request.max_trials is None else None
-    searched = replace(problem, learners=wanted)
-    found = search(searched, budget=budget, max_trials=request.max_trials, on_trial=watcher.trial)
-    watcher.stage("Final round, out of fold")
-    chosen = choose(problem, _candidates(request, problem, found, watcher))
+    told = Told(watcher.stage, watcher.trial, watcher.candidate)
+    contest = Contest(problem, wanted, Limits(request.budget, request.max_trials), told)
+    contest.run()
+    candidates = [_priced(candidate, problem, target.classes) for candidate in contest.candidates]
     watcher.stage("Fit on all training rows")
-    ensemble = refit(problem, chosen)
+    chosen, ensemble = _within(request.limit, problem, candidates, target)
 
     x_test, y_test = matrix(frame.iloc[test], columns), target.values[test]
-    default = fit(problem, "lgbm", {})
-    constant = baseline(problem).outputs[:1]
+    default = scale.back(outputs(fit(problem, DEFAULTS), x_test, target.task))
+    given = ensemble.outputs(x_test)
+    constant = scale.back(baseline(problem).outputs[:1])
     return Trained(
         ensemble,
         columns,
@@ -128,44 +120,42 @@ def train_once(request: Request, inspected: Inspected, repeat: int, watcher: Wat
         train,
         test,
         metric,
-        found,
+        contest.found,
         chosen,
-        evaluate(y_test, ensemble.outputs(x_test), target, scale),
+        evaluate(y_test, given, target, ensemble),
         {
-            DEFAULT_LIGHTGBM: evaluate(y_test, outputs(default, x_test, target.task), target, scale),
-            BASELINE[target.task]: evaluate(y_test, np.repeat(constant, len(test), axis=0), target, scale),
+            DEFAULT_LIGHTGBM: evaluate(y_test, default, target),
+            BASELINE[target.task]: evaluate(y_test, np.repeat(constant, len(test), axis=0), target),
         },
     )
 
 
-def evaluate(values: Array, given: Array, target: Target, scale: tuple[float, float]) -> dict[str, float]:
-    """All metrics of the task on rows that nothing was chosen on."""
-    if target.classes:
-        return classification_metrics(values, given)
-    return regression_metrics(values, given * scale[1] + scale[0])
+def _priced(candidate: Candidate, problem: Problem, classes: tuple[Label, ...]) -> Candidate:
+    """With what it would cost alone, and without the estimator that shows it."""
+    if candidate.recipe is None:
+        return candidate
+    recipe, sample = candidate.recipe, candidate.sample
+    alone = Ensemble(problem.task, (Fitted(recipe.learner, 1.0, recipe.config, sample),), problem.scale)
+    return replace(candidate, sample=None, cost=cost_of(alone, problem.x, classes))
 
 
-def _candidates(request: Request, problem: Problem, found: Found, watcher: Watcher) -> list[Candidate]:
-    """The baselines and the best trial of each learner, until the time or the user's patience is over."""
-    done = [baseline(problem)]
-    watcher.candidate(done[0])
-    # after Ctrl-C only the best so far is taken on
-    best = found.best[:1] if found.interrupted else found.best
-    entrants = [(trial.learner, trial.learner, trial.config) for trial in best]
-    entrants.insert(1, (DEFAULT_LIGHTGBM, "lgbm", {}))
-    share = None if request.budget is None or request.max_trials is not None else request.budget * (1 - MAX_TRIAL_SHARE)
-    started = time.monotonic()
-    try:
-        with interruptible() as check:
-            for place, (name, learner, config) in enumerate(entrants):
-                if share is not None and place >= 2 and time.monotonic() - started > share:
-                    break
-                candidate = out_of_fold(problem, name, learner, config)
-                excluded = request.learners and learner not in request.learners  # on the board, not to be chosen
-                done.append(replace(candidate, learner="") if excluded else candidate)
-                watcher.candidate(candidate)
-                check()
-    except KeyboardInterrupt:
-        if not any(candidate.learner for candidate in done):
-            raise
-    return done
+def _within(limit: Limit, problem: Problem, candidates: Sequence[Candidate], target: Target) -> tuple[Chosen, Ensemble]:
+    """Choose and fit what costs no more than the limit, measured of the very model. Raises SearchError."""
+    wanted = limit
+    positive = None if target.positive is None else target.classes.index(target.positive)
+    while True:
+        chosen = choose(problem, candidates, wanted)
+        ensemble = refit(problem, chosen, positive)
+        cost = cost_of(ensemble, problem.x, target.classes)
+        if limit.allows(cost):
+            return replace(
+                chosen, board=tuple(replace(r, cost=cost) if r.chosen else r for r in chosen.board)
+            ), ensemble
+        wanted = wanted.below(cost)
+
+
+def evaluate(values: Array, given: Array, target: Target, ensemble: Ensemble | None = None) -> dict[str, float]:
+    """All metrics of the task on rows that nothing was chosen on, with the classes that the ensemble decides on."""
+    if not target.classes:
+        return regression_metrics(values, given)
+    return classification_metrics(values, given, ensemble.decide(given) if ensemble else None)

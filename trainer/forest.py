@@ -6,17 +6,18 @@ source, and what was mended on the way into it need not be mended twice.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 import onnx
-from onnx import NodeProto, helper
+from onnx import GraphProto, NodeProto, helper, numpy_helper
 
 from bundle.forest import LINKS, MAX_COLUMNS, MAX_NODES, Array, Forest
+from trainer.problem import Scale
 
 # around the trees: imputers, LightGBM's product with one, the vote, a regression's scale
-_AROUND = {"Imputer", "Identity", "Mul", "Cast", "Concat", "MatMul", "Reshape", "Add"}
+_AROUND = {"Imputer", "Identity", "Mul", "Cast", "Concat", "MatMul", "Reshape", "Add", "Gather", "Exp"}
 _TREES = {"TreeEnsembleClassifier", "TreeEnsembleRegressor"}
 
 
@@ -37,23 +38,30 @@ class _Member(NamedTuple):
     link: int
 
 
-def export_forest(
-    scorer: bytes, weights: Sequence[float], columns: int, target: tuple[float, float], classes: int
-) -> Forest | None:
+def export_forest(scorer: bytes, weights: Sequence[float], columns: int, scale: Scale, classes: int) -> Forest | None:
     """The model in `scorer` as a forest; None if a member is none, such as a linear model.
 
-    `weights` are the members' shares of the vote; `target` is the mean and the standard deviation
-    that a regression's target was scaled with.
+    `weights` are the members' shares of the vote.
     """
     graph = onnx.load_from_string(scorer).graph
     nodes = [node for node in graph.node if node.op_type in _TREES]
     others = {node.op_type for node in graph.node} - _TREES - _AROUND
-    if others or len(nodes) != len(weights) or columns > MAX_COLUMNS:
+    if others or len(nodes) != len(weights):
         return None
-    imputed = {n.output[0]: _attributes(n)["imputed_value_floats"] for n in graph.node if n.op_type == "Imputer"}
+    made_by = {node.output[0]: node for node in graph.node}
+    derived = _Derived(graph, made_by, columns)
     try:
-        members = [_member(node, imputed.get(node.input[0]), classes) for node in nodes]
+        members = []
+        for node in nodes:
+            source = made_by.get(node.input[0])
+            imputed = source if source is not None and source.op_type == "Imputer" else None
+            means = _attributes(imputed)["imputed_value_floats"] if imputed is not None else None
+            member = _member(node, means, classes)
+            matrix = node.input[0] if imputed is None else imputed.input[0]
+            members.append(member._replace(feature=derived.moved(member.feature, matrix)))
     except _Other:
+        return None
+    if columns + len(derived.columns) > MAX_COLUMNS:
         return None
     firsts = np.cumsum([0, *(len(member.base) for member in members)])
     return Forest(
@@ -67,8 +75,50 @@ def export_forest(
         link=np.array([m.link for m in members], dtype=np.int32),
         weight=np.array(weights, dtype=np.float64),
         outputs=np.array(classes or 1, dtype=np.int32),
-        target=np.array(target, dtype=np.float64),
+        target=np.array(scale[:2], dtype=np.float64),
+        logarithm=np.array(scale.logarithm),
+        derived=np.array(derived.columns, dtype=np.int32),
+        table_start=np.cumsum([0, *map(len, derived.tables)], dtype=np.int32),
+        tables=np.concatenate([np.zeros(0, np.float32), *derived.tables]).astype(np.float32),
     )
+
+
+class _Derived:
+    """The derived features that members use, each of them once."""
+
+    def __init__(self, graph: GraphProto, made_by: Mapping[str, NodeProto], columns: int) -> None:
+        self._constants = {constant.name: constant for constant in graph.initializer}
+        self._made_by, self._count = made_by, columns
+        self._known: dict[tuple[int, bytes], int] = {}
+        self.columns: list[int] = []
+        self.tables: list[Array] = []
+
+    def moved(self, feature: Array, matrix: str) -> Array:
+        """Places in the matrix of this name → places in the forest's: columns, then derived features. Leaves stay."""
+        used = np.unique(feature[feature >= self._count])
+        if not len(used):
+            return feature
+        moved = feature.copy()
+        columns, starts, table = self._looked_up(matrix)
+        ends = [*starts[1:], len(table)]
+        for place in used - self._count:
+            part = table[starts[place] : ends[place]]
+            key = int(columns[place]), part.tobytes()
+            if key not in self._known:
+                self._known[key] = self._count + len(self.columns)
+                self.columns.append(key[0])
+                self.tables.append(part)
+            moved[feature == self._count + place] = self._known[key]
+        return moved
+
+    def _looked_up(self, matrix: str) -> tuple[Array, Array, Array]:
+        """Columns, starts and table of `trainer.graph.look_up`, read back from its nodes."""
+        gathered = self._made_by[self._made_by[matrix].input[1]]
+        places = self._made_by[gathered.input[1]]
+        codes = self._made_by[self._made_by[places.input[0]].input[0]]
+        names = codes.input[1], places.input[1], gathered.input[0]
+        columns, starts, table = (numpy_helper.to_array(self._constants[name]) for name in names)
+        return columns, starts, table
 
 
 def _attributes(node: NodeProto) -> dict[str, Any]:

@@ -21,6 +21,7 @@ from onnx import GraphProto, ModelProto, NodeProto, TensorProto, helper, numpy_h
 from bundle import MISSING_WORDS, Column
 from bundle.manifest import Label
 from trainer.columns import RESERVED
+from trainer.lookup import Feature, Lookup
 from trainer.vote import Ensemble, Fitted
 
 OPSET, ML_OPSET, IR_VERSION = 15, 3, 8  # the newest that every converter gives
@@ -84,36 +85,41 @@ class Nodes:
         return bytes(model.SerializeToString(deterministic=True))
 
 
-def export_scorer(ensemble: Ensemble, columns: int, target: tuple[float, float], classes: Sequence[Label]) -> bytes:
-    """`scorer.onnx`: matrix (rows, columns) → probabilities (rows, classes) or value (rows, 1).
-
-    `target` is the mean and the standard deviation that a regression's target was scaled with.
-    """
+def export_scorer(ensemble: Ensemble, columns: int, classes: Sequence[Label]) -> bytes:
+    """`scorer.onnx`: matrix (rows, columns) → probabilities (rows, classes) or value (rows, 1)."""
     nodes = Nodes()
-    result = _answer(nodes, ensemble, "matrix", columns, target, len(classes))
+    result = _answer(nodes, ensemble, "matrix", columns, len(classes))
     matrix = helper.make_tensor_value_info("matrix", TensorProto.FLOAT, [None, columns])
     return nodes.model("scorer", [matrix], [_output(result, classes)])
 
 
-def export_model(
-    ensemble: Ensemble, columns: Sequence[Column], target: tuple[float, float], classes: Sequence[Label]
-) -> bytes:
+def export_model(ensemble: Ensemble, columns: Sequence[Column], classes: Sequence[Label]) -> bytes:
     """`model.onnx`: one tensor of shape (rows, 1) a column → label and probabilities, or value."""
     nodes = Nodes()
     encoded = [_encode(nodes, column) for column in columns]
     matrix = nodes.add("Concat", *encoded, axis=1)
     fills = [float("nan") if column.fill is None else column.fill - column.offset for column in columns]
     matrix = nodes.add("Imputer", matrix, domain=ONNX_ML, imputed_value_floats=fills, replaced_value_float=float("nan"))
-    result = _answer(nodes, ensemble, matrix, len(columns), target, len(classes))
+    result = _answer(nodes, ensemble, matrix, len(columns), len(classes))
     outputs = [_output(result, classes)]
     if classes:
-        # the first of equal probabilities, as numpy's argmax has it
-        place = nodes.add("ArgMax", result, axis=1, keepdims=0)
+        place = _decide(nodes, ensemble, result)
         nodes.add("Gather", nodes.constant(list(classes)), place, output="label")
         kind = {bool: TensorProto.BOOL, int: TensorProto.INT64, str: TensorProto.STRING}[type(classes[0])]
         outputs.insert(0, helper.make_tensor_value_info("label", kind, [None]))
     inputs = [helper.make_tensor_value_info(c.onnx_name, _INPUT[input_type(c)], [None, 1]) for c in columns]
     return nodes.model("model", inputs, outputs)
+
+
+def _decide(nodes: Nodes, ensemble: Ensemble, probabilities: str) -> str:
+    """`bundle.decision`, as nodes."""
+    positive, threshold = ensemble.positive, ensemble.threshold
+    if positive is None or threshold is None:  # the first of equal probabilities, as numpy's argmax has it
+        return nodes.add("ArgMax", probabilities, axis=1, keepdims=0)
+    asked = nodes.add("Gather", probabilities, nodes.constant(np.int64(positive)), axis=1)
+    enough = nodes.add("GreaterOrEqual", asked, nodes.constant(np.float32(threshold)))
+    places = (nodes.constant(np.int64(place)) for place in (positive, 1 - positive))
+    return nodes.add("Where", enough, *places)
 
 
 _INPUT = {"string": TensorProto.STRING, "float": TensorProto.FLOAT, "double": TensorProto.DOUBLE}
@@ -150,14 +156,19 @@ def _encode(nodes: Nodes, column: Column) -> str:
     return column.onnx_name
 
 
-def _answer(
-    nodes: Nodes, ensemble: Ensemble, matrix: str, columns: int, target: tuple[float, float], classes: int
-) -> str:
+def _answer(nodes: Nodes, ensemble: Ensemble, matrix: str, columns: int, classes: int) -> str:
     regression = ensemble.task == "regression"
     parts = []
+    behind: dict[tuple[tuple[int, bytes], ...], str] = {}  # members may share their derived features
     for place, member in enumerate(ensemble.members):
-        converted, result = convert(member, columns)
-        parts.append(nodes.embed(converted, matrix, f"member{place}", result))
+        lookup: Lookup | None = getattr(member.estimator, "lookup", None)
+        features = lookup.features if lookup else ()
+        source = matrix
+        if features:
+            key = tuple((feature.column, feature.table.tobytes()) for feature in features)
+            source = behind[key] = behind.get(key) or look_up(nodes, features, matrix)
+        converted, result = convert(member, columns + len(features))
+        parts.append(nodes.embed(converted, source, f"member{place}", result))
     total = parts[0]
     if len(parts) > 1:  # the weighted sum as one product: each node costs a microsecond a call
         weights = [member.weight * np.eye(1 if regression else classes) for member in ensemble.members]
@@ -165,11 +176,24 @@ def _answer(
         total = nodes.add("MatMul", side_by_side, nodes.constant(np.concatenate(weights).astype(np.float32)))
     if not regression:
         return nodes.add("Identity", total, output="probabilities")
-    mean, spread = target
+    mean, spread, logarithm, _ = ensemble.scale
     # in float64: a large mean would eat the digits of the difference
     scaled = nodes.add("Mul", nodes.add("Cast", total, to=TensorProto.DOUBLE), nodes.constant(np.float64(spread)))
     flat = nodes.add("Reshape", scaled, nodes.constant(np.array([-1, 1], dtype=np.int64)))
-    return nodes.add("Add", flat, nodes.constant(np.float64(mean)), output="value")
+    shift = nodes.constant(np.float64(mean))
+    if logarithm:
+        return nodes.add("Exp", nodes.add("Add", flat, shift), output="value")
+    return nodes.add("Add", flat, shift, output="value")
+
+
+def look_up(nodes: Nodes, features: Sequence[Feature], matrix: str) -> str:
+    """Put derived features behind the columns of a matrix: all their tables in one, and a place in it for each code."""
+    starts = np.cumsum([0, *(len(feature.table) for feature in features[:-1])])
+    columns = np.array([feature.column for feature in features], dtype=np.int64)
+    codes = nodes.add("Gather", matrix, nodes.constant(columns), axis=1)
+    places = nodes.add("Add", nodes.add("Cast", codes, to=TensorProto.INT64), nodes.constant(starts.astype(np.int64)))
+    table = nodes.constant(np.concatenate([feature.table for feature in features]))
+    return nodes.add("Concat", matrix, nodes.add("Gather", table, places, axis=0), axis=1)
 
 
 def convert(member: Fitted, columns: int) -> tuple[ModelProto, str]:
@@ -232,6 +256,11 @@ def exportable(text: str) -> str:
 def _xgboost(estimator: Any, columns: int) -> ModelProto:
     from onnxmltools import convert_xgboost
 
+    if estimator.early_stopping_rounds:  # the rounds after the best one are no part of its answer
+        estimator = copy(estimator)
+        rounds = estimator.best_iteration + 1
+        estimator._Booster = estimator.get_booster()[:rounds]
+        estimator.set_params(n_estimators=rounds, early_stopping_rounds=None)
     return _typed(convert_xgboost(estimator, initial_types=_float_input(columns), target_opset=OPSET))
 
 
@@ -264,6 +293,7 @@ def _typed(model: object) -> ModelProto:
 
 _CONVERTERS: dict[str, Callable[[Any, int], ModelProto]] = {
     "lgbm": _lightgbm,
+    "lgbm_target": _lightgbm,
     "xgboost": _xgboost,
     "catboost": _catboost,
 }

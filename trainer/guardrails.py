@@ -14,25 +14,19 @@ from typing import Literal
 
 import numpy as np
 import pandas as pd
-from sklearn.model_selection import cross_val_predict
-from sklearn.tree import DecisionTreeClassifier, DecisionTreeRegressor
 
 from bundle import FLOAT32_MAX
 from bundle.manifest import Task
-from trainer.columns import MAX_CATEGORIES, describe, kind_of, matrix, rebase_offset
+from trainer.columns import MAX_CATEGORIES, kind_of, rebase_offset
 from trainer.errors import TableError
-from trainer.metrics import roc_auc
+from trainer.instants import DATE, instants
+from trainer.metrics import Array
 from trainer.target import TINY, Target, read_target
 
 IMBALANCE = 0.2  # smallest class / largest class, as Azure's guardrail has it
 TEXT_SHARE = 0.5  # distinct / present: above it a string column is text or a key
-LEAK = 0.99  # ROC-AUC, or R² in regression, of one column alone
-LEAK_ROWS = 10_000
 MIN_ROWS = 30
 
-_DATE = re.compile(
-    r"(\d{4}[-/.]\d{1,2}[-/.]\d{1,2}|\d{1,2}[-/.]\d{1,2}[-/.]\d{4}|\d{1,2}/\d{1,2}/\d{2})([ T]\d{1,2}:\d{2}.*)?"
-)
 _KEY_NAME = re.compile(r"(?i:(^|[_\W])(id|uuid|guid|key|index|rownum(ber)?)$|^unnamed|^id([_\W]|$))|[a-z]I[dD]$")
 
 
@@ -50,19 +44,38 @@ class Finding:
 
 @dataclass(frozen=True)
 class Inspected:
-    """The table that is left to learn from: `frame` without the target, `target` of equal length."""
+    """The table that is left to learn from: `frame` without the target, `target` of equal length.
+
+    `times` are the instants of its rows where a time column was named, `given` marks the rows of a test
+    table: see `trainer.split`.
+    """
 
     frame: pd.DataFrame
     target: Target
     findings: tuple[Finding, ...]
+    times: Array | None = None
+    given: Array | None = None
 
 
-def inspect(frame: pd.DataFrame, target: str, task: Task | None, positive: object, drop: Sequence[str]) -> Inspected:
-    """Run all checks. Raises TableError if nothing can be learned from what is left."""
-    if target not in frame.columns:
-        near = difflib.get_close_matches(target, list(frame.columns), n=1)
-        hint = f" Did you mean '{near[0]}'?" if near else f" Its columns: {', '.join(frame.columns)}."
-        raise TableError(f"The table has no column '{target}'.{hint}")
+def inspect(
+    frame: pd.DataFrame,
+    target: str,
+    task: Task | None,
+    positive: object,
+    drop: Sequence[str],
+    time_column: str | None = None,
+) -> Inspected:
+    """Run all checks of the table. Raises TableError if nothing can be learned from what is left.
+
+    The time column puts the rows in order and is left out, also where it holds plain numbers: in the test
+    rows, and whenever the endpoint is asked, it is beyond all that was learned from, where a tree answers
+    as at its edge. What of it comes again, such as month or weekday, is a column of its own.
+    """
+    for name in (target, *([time_column] if time_column is not None else [])):
+        if name not in frame.columns:
+            near = difflib.get_close_matches(name, list(frame.columns), n=1)
+            hint = f" Did you mean '{near[0]}'?" if near else f" Its columns: {', '.join(frame.columns)}."
+            raise TableError(f"The table has no column '{name}'.{hint}")
     if frame.shape[1] < 2:
         raise TableError(
             f"The table was read as one column, '{target}'. It needs columns to learn from, separated by comma, "
@@ -70,11 +83,14 @@ def inspect(frame: pd.DataFrame, target: str, task: Task | None, positive: objec
         )
     if target in drop:
         raise TableError(f"The target '{target}' is also among the columns to drop.")
+    if target == time_column:
+        raise TableError(f"The target '{target}' is also the time column.")
     unknown = sorted(set(drop) - set(frame.columns))
     if unknown:
         raise TableError(f"The columns to drop are not in the table: {', '.join(unknown)}.")
     findings: list[Finding] = []
-    frame = frame.drop(columns=list(drop))
+    clock = None if time_column is None else frame[time_column]
+    frame = frame.drop(columns=list({*drop, *([] if time_column is None else [time_column])}))
 
     labelled = frame[target].notna()
     if labelled.sum() < MIN_ROWS:
@@ -82,6 +98,7 @@ def inspect(frame: pd.DataFrame, target: str, task: Task | None, positive: objec
     outcome = read_target(frame.loc[labelled, target], task, positive)
     findings.append(_target(int((~labelled).sum()), outcome))
     frame = frame.loc[labelled].drop(columns=target)
+    times = None if clock is None else instants(clock.loc[labelled].loc[outcome.kept])
     frame = _within_float32(frame.loc[outcome.kept].reset_index(drop=True))
 
     findings.append(_balance(outcome))
@@ -99,9 +116,7 @@ def inspect(frame: pd.DataFrame, target: str, task: Task | None, positive: objec
     findings.append(_timestamps(frame))
     if frame.shape[1] == 0:
         raise TableError("No column is left to learn from:\n  " + "\n  ".join(map(str, findings)))
-    with np.errstate(all="ignore"):  # scikit-learn sums its input to see whether it is finite
-        findings.append(_leak(frame, outcome))
-    return Inspected(frame, outcome, tuple(findings))
+    return Inspected(frame, outcome, tuple(findings), times)
 
 
 def _within_float32(frame: pd.DataFrame) -> pd.DataFrame:
@@ -179,7 +194,7 @@ def _dates(frame: pd.DataFrame) -> list[str]:
         if kind_of(series) != "category":
             return False
         present = series.dropna().iloc[:500]
-        return bool(len(present)) and present.map(lambda text: bool(_DATE.fullmatch(text))).mean() > 0.95
+        return bool(len(present)) and present.map(lambda text: bool(DATE.fullmatch(text))).mean() > 0.95
 
     return [name for name in frame.columns if is_date(frame[name])]
 
@@ -223,34 +238,4 @@ def _timestamps(frame: pd.DataFrame) -> Finding:
         "Timestamps and large numbers",
         "fixed",
         f"{_names(named)}: counted from their median, so that float32 keeps them apart",
-    )
-
-
-def _leak(frame: pd.DataFrame, target: Target) -> Finding:
-    """Three-fold cross-validation of a small tree on each column alone."""
-    chosen = np.random.default_rng(0).permutation(len(frame))[:LEAK_ROWS]
-    encoded = np.nan_to_num(matrix(frame, describe(frame))[chosen], nan=-1e30)
-    values = target.values[chosen]
-    alone: list[tuple[str, float]] = []
-    for place, name in enumerate(frame.columns):
-        column = encoded[:, [place]]
-        if target.classes:
-            if np.bincount(values, minlength=len(target.classes)).min() < 3:
-                break
-            tree = DecisionTreeClassifier(max_leaf_nodes=32, min_samples_leaf=5, random_state=0)
-            score = roc_auc(values, cross_val_predict(tree, column, values, cv=3, method="predict_proba"))
-        else:
-            tree = DecisionTreeRegressor(max_leaf_nodes=256, min_samples_leaf=2, random_state=0)
-            predicted = cross_val_predict(tree, column, values, cv=3)
-            score = 1 - float(((values - predicted) ** 2).sum() / ((values - values.mean()) ** 2).sum())
-        alone.append((name, score))
-    name, score = max(alone, key=lambda pair: pair[1], default=("", 0.0))
-    measure = "ROC-AUC" if target.classes else "R²"
-    if score < LEAK:
-        return Finding("Leak", "passed", f"no column predicts the target alone (best: {name}, {measure} {score:.3f})")
-    leaks = [name for name, score in alone if score >= LEAK]
-    return Finding(
-        "Leak",
-        "alert",
-        f"{_names(leaks)}: predicts the target alone ({measure} {score:.3f}). Is it known in time? Else --drop it",
     )

@@ -5,7 +5,6 @@ from __future__ import annotations
 import platform
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from datetime import UTC, datetime
 from importlib.metadata import version
 from typing import Any
@@ -14,6 +13,7 @@ import msgspec
 import numpy as np
 
 from bundle import Column, Encoder, Manifest, Store, write_bundle
+from bundle.agreement import TOLERANCE
 from bundle.forest import FOREST
 from bundle.manifest import (
     BACKGROUND,
@@ -33,20 +33,20 @@ from bundle.manifest import (
     Value,
 )
 from bundle.model import inference_session
+from trainer.candidates import FOLDS
 from trainer.columns import kind_of, matrix, rows
 from trainer.errors import DatasetError, SearchError
 from trainer.explain import background, drift_baseline, importance
 from trainer.fit import Request, Trained, Watcher, train_once
 from trainer.forest import export_forest
 from trainer.graph import export_model, export_scorer
-from trainer.guardrails import Finding, Inspected, inspect
+from trainer.guardrails import Inspected
+from trainer.look import examine, holdout
 from trainer.parity import Graphs, Reference, gate
-from trainer.report import examine, render_card, render_report
-from trainer.vote import FOLDS
+from trainer.report import gather, render_card, render_report
 
 EXAMPLES = "examples.json"
 GOLDEN_ROWS = 50
-GOLDEN_TOLERANCE = 1e-5  # between machines; in standard deviations of the target for regression
 _PACKAGES = ("flaml", "lightgbm", "xgboost-cpu", "catboost", "scikit-learn", "onnx", "onnxruntime", "numpy", "pandas")
 
 
@@ -60,22 +60,19 @@ def train(request: Request, store: Store, watcher: Watcher) -> Manifest:
     started = datetime.now(UTC)
     clock = time.monotonic()
     table = request.table
-    inspected = inspect(table.frame, request.target, request.task, request.positive, request.drop)
-    if table.guessed_encoding:
-        guess = f"read as {table.guessed_encoding}, which is a guess: save the table as UTF-8 if letters look wrong"
-        inspected = replace(inspected, findings=(Finding("Encoding", "alert", guess), *inspected.findings))
+    inspected = examine(request)
     watcher.guardrails(inspected.findings)
     _check_examples(request, inspected)
     trained = train_once(request, inspected, 0, watcher)
-    repeats = _repeat(request, inspected, watcher)
+    repeats, repeated_baselines = _repeat(request, inspected, watcher)
 
     watcher.stage("Export and parity gate")
     classes = inspected.target.classes
-    reference = Reference(trained.ensemble, trained.columns, classes, trained.scale)
-    scorer = export_scorer(trained.ensemble, len(trained.columns), trained.scale, classes)
+    reference = Reference(trained.ensemble, trained.columns, classes)
+    scorer = export_scorer(trained.ensemble, len(trained.columns), classes)
     weights = [member.weight for member in trained.ensemble.members]
     forest = export_forest(scorer, weights, len(trained.columns), trained.scale, len(classes))
-    graphs = Graphs(export_model(trained.ensemble, trained.columns, trained.scale, classes), scorer, forest)
+    graphs = Graphs(export_model(trained.ensemble, trained.columns, classes), scorer, forest)
     parity = gate(reference, graphs, inspected.frame, request.seed)
 
     watcher.stage("Report and bundle")
@@ -104,6 +101,8 @@ def train(request: Request, store: Store, watcher: Watcher) -> Manifest:
         ),
         training=_training(request, inspected, trained, started, time.monotonic() - clock),
         files={},
+        threshold=trained.ensemble.threshold,
+        repeated_baselines=repeated_baselines,
     )
     importances = _importance(request, inspected, trained)
     train_frame = inspected.frame.iloc[trained.train]
@@ -120,7 +119,7 @@ def train(request: Request, store: Store, watcher: Watcher) -> Manifest:
         "explanation.json": _json({"metric": trained.metric.name, "method": "permutation", "importance": importances}),
     }
 
-    evidence = examine(manifest, inspected, trained, graphs.scorer, explained_by, importances)
+    evidence = gather(manifest, inspected, trained, graphs.scorer, explained_by, importances)
 
     def texts(final: Manifest) -> dict[str, bytes]:
         return {"report.html": render_report(final, evidence), "MODEL_CARD.md": render_card(final, evidence)}
@@ -135,9 +134,11 @@ def _json(content: object) -> bytes:
     return msgspec.json.format(msgspec.json.encode(content), indent=1)
 
 
-def _repeat(request: Request, inspected: Inspected, watcher: Watcher) -> dict[str, Spread]:
-    """Search anew on further splits; the model that is kept is not one of these."""
-    results = []
+def _repeat(
+    request: Request, inspected: Inspected, watcher: Watcher
+) -> tuple[dict[str, Spread], dict[str, dict[str, Spread]]]:
+    """Search anew on further splits; the model that is kept is not one of these. Beside it each baseline."""
+    results, baselines = [], []
     for number in range(1, request.repeats + 1):
         watcher.stage(f"Repeat {number} of {request.repeats}")
         try:
@@ -147,6 +148,13 @@ def _repeat(request: Request, inspected: Inspected, watcher: Watcher) -> dict[st
         if trained.found.interrupted:  # a search that was cut short says nothing of the others
             break
         results.append(trained.metrics)
+        baselines.append(trained.baselines)
+    names = baselines[0] if baselines else ()
+    return _spread(results), {name: _spread([given[name] for given in baselines]) for name in names}
+
+
+def _spread(results: Sequence[Mapping[str, float]]) -> dict[str, Spread]:
+    """Of those metrics that all results have."""
     names = [name for name in results[0] if all(name in result for result in results)] if results else []
     values = {name: np.array([result[name] for result in results]) for name in names}
     return {
@@ -192,15 +200,14 @@ def _golden(scorer: bytes, inspected: Inspected, trained: Trained) -> Golden:
     encoded = Encoder(trained.columns)([tuple(row.values()) for row in chosen])
     (given,) = inference_session(scorer).run(None, {"matrix": encoded})
     return Golden(
-        tolerance=GOLDEN_TOLERANCE * trained.scale[1],
+        tolerance=TOLERANCE * trained.scale.unit,
         rows=tuple(chosen),
         outputs=tuple(tuple(float(value) for value in row) for row in given),
     )
 
 
 def _train_outputs(inspected: Inspected, trained: Trained) -> Any:
-    given = trained.ensemble.outputs(matrix(inspected.frame.iloc[trained.train], trained.columns))
-    return given if inspected.target.classes else given * trained.scale[1] + trained.scale[0]
+    return trained.ensemble.outputs(matrix(inspected.frame.iloc[trained.train], trained.columns))
 
 
 def _background(request: Request, inspected: Inspected, trained: Trained, outputs: Any) -> Background:
@@ -212,13 +219,10 @@ def _background(request: Request, inspected: Inspected, trained: Trained, output
 def _importance(request: Request, inspected: Inspected, trained: Trained) -> dict[str, float]:
     x = matrix(inspected.frame.iloc[trained.test], trained.columns)
     y = inspected.target.values[trained.test]
-    if not inspected.target.classes:
-        y = (y - trained.scale[0]) / trained.scale[1]
     return importance(trained.ensemble, x, y, trained.columns, trained.metric, request.seed)
 
 
 def _training(request: Request, inspected: Inspected, trained: Trained, started: datetime, seconds: float) -> Training:
-    unit = trained.scale[1] if trained.metric.unit == "target" else 1.0
     return Training(
         started=started.isoformat(timespec="seconds"),
         seconds=round(seconds, 1),
@@ -233,9 +237,17 @@ def _training(request: Request, inspected: Inspected, trained: Trained, started:
         test_rows=len(trained.test),
         members=tuple(Member(learner=m.learner, weight=m.weight, config=m.config) for m in trained.ensemble.members),
         leaderboard=tuple(
-            Standing(candidate=row.name, metric=row.score * unit, seconds=round(row.seconds, 2), chosen=row.chosen)
+            Standing(
+                candidate=row.name,
+                metric=row.score,
+                seconds=round(row.seconds, 2),
+                chosen=row.chosen,
+                row_us=round(row.cost.row_us, 3) if row.cost else None,
+                size=row.cost.size if row.cost else None,
+            )
             for row in trained.chosen.board
         ),
         guardrails=tuple(map(str, inspected.findings)),
         versions={"python": platform.python_version(), **{package: version(package) for package in _PACKAGES}},
+        holdout=holdout(request, inspected),
     )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -13,7 +14,7 @@ from bundle.model import Model
 from trainer.columns import matrix
 from trainer.errors import TrainerError
 from trainer.fit import Request
-from trainer.guardrails import inspect
+from trainer.look import look, whole
 from trainer.metrics import Array, Metric, classification_metrics, metric_for, regression_metrics
 from trainer.split import split
 from trainer.target import Target
@@ -39,11 +40,11 @@ class Difference:
 
 
 def untouched(request: Request) -> Untouched:
-    """The rows that every training on this table leaves out. Raises TableError."""
-    labelled = request.table.frame[request.table.frame[request.target].notna()]
-    inspected = inspect(request.table.frame, request.target, request.task, request.positive, request.drop)
-    test = split(inspected.frame, inspected.target, 0)[1]
-    kept = labelled.loc[inspected.target.kept].iloc[test]
+    """The rows that every training of this request's table leaves out. Raises TableError."""
+    inspected = look(request)
+    test = split(inspected, 0)[1]
+    frame = whole(request)[0]
+    kept = frame[frame[request.target].notna()].loc[inspected.target.kept].iloc[test]
     return Untouched(kept, inspected.target, inspected.target.values[test])
 
 
@@ -72,8 +73,18 @@ def _spelt(label: object) -> str:
     return str(label).lower()
 
 
-def answers(model: Model, rows: Untouched) -> Array:
+class Answers(NamedTuple):
     """Probabilities in the order of the rows' classes, shape (rows, classes); values of a regression, shape (rows,).
+
+    `places` (rows,) are the classes that were answered, in the same order.
+    """
+
+    outputs: Array
+    places: Array | None
+
+
+def answers(model: Model, rows: Untouched) -> Answers:
+    """What a model answers to the rows.
 
     A column that the rows do not have is missing in all of them; a class that the model does not know
     has probability 0. Raises TrainerError if the model answers another question.
@@ -90,15 +101,25 @@ def answers(model: Model, rows: Untouched) -> Array:
     except (ValueError, TypeError) as error:
         raise TrainerError(f"The rows do not fit {manifest.name} {manifest.version}: {error}.") from error
     if manifest.regression:
-        return np.asarray(outputs[:, 0], dtype=np.float64)
+        return Answers(np.asarray(outputs[:, 0], dtype=np.float64), None)
     place = {label: number for number, label in enumerate(manifest.classes)}
     columns = [outputs[:, place[c]] if c in place else np.zeros(len(outputs)) for c in rows.target.classes]
-    return np.stack(columns, axis=1).astype(np.float64)
+    known = np.array([rows.target.classes.index(c) if c in rows.target.classes else -1 for c in manifest.classes])
+    found = np.stack(columns, axis=1).astype(np.float64)
+    places = known[model.decide(outputs)]
+    return Answers(found, np.where(places < 0, found.argmax(axis=1), places))
 
 
-def measured(rows: Untouched, given: Array) -> dict[str, float]:
+def measured(rows: Untouched, given: Answers) -> dict[str, float]:
     """All metrics of the task, under the names that a manifest has them."""
-    return (classification_metrics if rows.target.classes else regression_metrics)(rows.values, given)
+    if rows.target.classes:
+        return classification_metrics(rows.values, given.outputs, given.places)
+    return regression_metrics(rows.values, given.outputs)
+
+
+def value(metric: Metric, rows: Untouched, given: Answers) -> float:
+    """One metric."""
+    return metric.value(rows.values, given.outputs, given.places)
 
 
 def metric_of(rows: Untouched, name: str | None) -> Metric:
@@ -106,12 +127,16 @@ def metric_of(rows: Untouched, name: str | None) -> Metric:
     return metric_for(rows.target.task, name)
 
 
-def compared(metric: Metric, rows: Untouched, first: Array, second: Array, seed: int) -> Difference:
+def compared(metric: Metric, rows: Untouched, first: Answers, second: Answers, seed: int) -> Difference:
     """How much better the first answers are; its error by the paired bootstrap (Efron, Tibshirani, 1993)."""
 
     def gain(chosen: Array | slice) -> float:
         values = rows.values[chosen]
-        return metric.loss(values, second[chosen]) - metric.loss(values, first[chosen])
+        losses = [
+            metric.loss(values, given.outputs[chosen], None if given.places is None else given.places[chosen])
+            for given in (first, second)
+        ]
+        return losses[1] - losses[0]
 
     rng = np.random.default_rng(seed)
     count = len(rows.values)

@@ -41,7 +41,10 @@ def log_loss(values: Array, probabilities: Array) -> float:
 
 @dataclass(frozen=True)
 class Metric:
-    """A metric that a search can optimise. `function(values, outputs)`: see `trainer.vote.outputs`."""
+    """A metric that a search can optimise. `function(values, outputs)`: see `trainer.candidates.outputs`.
+
+    One that looks at answered classes alone is `decided(values, places)`, too: its function takes the most probable.
+    """
 
     name: str
     flaml: str
@@ -49,11 +52,24 @@ class Metric:
     greater_is_better: bool
     function: Callable[[Array, Array], float]
     unit: Literal["", "target"] = ""  # whether it is in units of the target
+    decided: Callable[[Array, Array], float] | None = None
 
-    def loss(self, values: Array, outputs: Array) -> float:
-        """The metric with its sign turned so that less is better."""
-        score = self.function(values, outputs)
+    def value(self, values: Array, outputs: Array, places: Array | None = None) -> float:
+        """The metric, where `places` of classes have been decided on, or the most probable ones are."""
+        return self.decided(values, places) if self.decided and places is not None else self.function(values, outputs)
+
+    def loss(self, values: Array, outputs: Array, places: Array | None = None) -> float:
+        """The same with its sign turned so that less is better."""
+        score = self.value(values, outputs, places)
         return -score if self.greater_is_better else score
+
+
+def _accuracy(values: Array, places: Array) -> float:
+    return float(sk.accuracy_score(values, places))
+
+
+def _macro_f1(values: Array, places: Array) -> float:
+    return float(sk.f1_score(values, places, average="macro"))
 
 
 _CLASSES: tuple[Task, ...] = ("binary", "multiclass")
@@ -63,14 +79,8 @@ METRICS = {
         Metric("roc_auc", "roc_auc", ("binary",), True, roc_auc),
         Metric("roc_auc_ovr", "roc_auc_ovr", ("multiclass",), True, roc_auc),
         Metric("log_loss", "log_loss", _CLASSES, False, log_loss),
-        Metric("accuracy", "accuracy", _CLASSES, True, lambda v, p: float(sk.accuracy_score(v, p.argmax(axis=1)))),
-        Metric(
-            "macro_f1",
-            "macro_f1",
-            _CLASSES,
-            True,
-            lambda v, p: float(sk.f1_score(v, p.argmax(axis=1), average="macro")),
-        ),
+        Metric("accuracy", "accuracy", _CLASSES, True, lambda v, p: _accuracy(v, p.argmax(axis=1)), decided=_accuracy),
+        Metric("macro_f1", "macro_f1", _CLASSES, True, lambda v, p: _macro_f1(v, p.argmax(axis=1)), decided=_macro_f1),
         Metric("rmse", "rmse", ("regression",), False, lambda v, o: float(sk.root_mean_squared_error(v, o)), "target"),
         Metric("mae", "mae", ("regression",), False, lambda v, o: float(sk.mean_absolute_error(v, o)), "target"),
         Metric("r2", "r2", ("regression",), True, lambda v, o: float(sk.r2_score(v, o))),
@@ -88,10 +98,13 @@ def metric_for(task: Task, name: str | None) -> Metric:
     return metric
 
 
-def classification_metrics(values: Array, probabilities: Array) -> dict[str, float]:
-    """All metrics of a classification: `values` (rows,) places, `probabilities` (rows, classes)."""
+def classification_metrics(values: Array, probabilities: Array, places: Array | None = None) -> dict[str, float]:
+    """All metrics of a classification: `values` (rows,) places, `probabilities` (rows, classes).
+
+    `places` (rows,) are the answered classes, if they are not the most probable ones.
+    """
     classes = probabilities.shape[1]
-    predicted = probabilities.argmax(axis=1)
+    predicted = probabilities.argmax(axis=1) if places is None else places
     counts = np.bincount(values, minlength=classes)
     present = np.flatnonzero(counts)
     hot, shares = one_hot(values, classes)[:, present], probabilities[:, present]

@@ -62,17 +62,15 @@ class Graphs(NamedTuple):
 
 @dataclass(frozen=True)
 class Reference:
-    """The Python side of the comparison. `target` is the mean and spread of a scaled regression target."""
+    """The Python side of the comparison."""
 
     ensemble: Ensemble
     columns: tuple[Column, ...]
     classes: tuple[Label, ...]
-    target: tuple[float, float]
 
     def outputs(self, frame: pd.DataFrame) -> Array:
         """Probabilities (rows, classes), or values (rows, 1) in the target's units."""
-        given = self.ensemble.outputs(matrix(frame, self.columns)).reshape(len(frame), -1)
-        return given if self.classes else given * self.target[1] + self.target[0]
+        return self.ensemble.outputs(matrix(frame, self.columns)).reshape(len(frame), -1)
 
 
 def gate(reference: Reference, graphs: Graphs, frame: pd.DataFrame, seed: int) -> Parity:
@@ -87,20 +85,19 @@ def gate(reference: Reference, graphs: Graphs, frame: pd.DataFrame, seed: int) -
 
     expected = reference.outputs(tried)
     sent = rows(tried, columns)
-    scale = 1.0 if reference.classes else reference.target[1]
+    unit = reference.ensemble.scale.unit
     difference = np.zeros(len(tried))
     flipped = np.zeros(len(tried), dtype=bool)
-    top = np.sort(expected, axis=1)[:, -2:]
-    tied = (top[:, -1] - top[:, 0] < TOLERANCE) if reference.classes else np.zeros(len(tried), dtype=bool)
+    tied, decided = _decided(reference.ensemble, expected) if reference.classes else (np.zeros(len(tried), bool), None)
     encoded = Encoder(columns)([tuple(row.values()) for row in sent])
     answers = [_run_scorer(graphs.scorer, encoded, reference), _run_model(graphs.model, sent, reference)]
     if graphs.forest is not None:
         answers += _run_kernel(graphs.forest, encoded, reference)
     for outputs, labels in answers:
-        gap = np.abs(outputs - expected).max(axis=1) / scale
+        gap = np.abs(outputs - expected).max(axis=1) / unit
         difference = np.maximum(difference, np.where(np.isfinite(gap), gap, np.inf))
         if labels is not None:
-            flipped |= (labels != expected.argmax(axis=1)) & ~tied
+            flipped |= (labels != decided) & ~tied
 
     wrong = flipped | (difference > TOLERANCE)
     if wrong.any():
@@ -114,6 +111,16 @@ def gate(reference: Reference, graphs: Graphs, frame: pd.DataFrame, seed: int) -
         max_difference=float(difference.max()),
         tolerance=TOLERANCE,
     )
+
+
+def _decided(ensemble: Ensemble, expected: Array) -> tuple[Array, Array]:
+    """Which rows are too close to call, and the answered classes."""
+    if ensemble.threshold is None:
+        top = np.sort(expected, axis=1)[:, -2:]
+        close = top[:, -1] - top[:, 0]
+    else:
+        close = np.abs(expected[:, ensemble.positive] - ensemble.threshold)
+    return close < TOLERANCE, ensemble.decide(expected)
 
 
 def feeds(sent: Sequence[dict[str, Value]], columns: Sequence[Column]) -> dict[str, Array]:
@@ -137,12 +144,16 @@ def _run_kernel(forest: Forest, encoded: Matrix, reference: Reference) -> list[t
     except KernelMissing:
         return []
     alone = np.concatenate([kernel(row) for row in encoded[:, np.newaxis]])  # it has a way of its own for few rows
-    return [(outputs, outputs.argmax(axis=1) if reference.classes else None) for outputs in (kernel(encoded), alone)]
+    return [(outputs, _places(outputs, reference)) for outputs in (kernel(encoded), alone)]
 
 
 def _run_scorer(graph: bytes, encoded: Matrix, reference: Reference) -> tuple[Array, Array | None]:
     (outputs,) = inference_session(graph).run(None, {"matrix": encoded})
-    return outputs, outputs.argmax(axis=1) if reference.classes else None
+    return outputs, _places(outputs, reference)
+
+
+def _places(outputs: Array, reference: Reference) -> Array | None:
+    return reference.ensemble.decide(outputs) if reference.classes else None
 
 
 def _run_model(graph: bytes, sent: Sequence[dict[str, Value]], reference: Reference) -> tuple[Array, Array | None]:

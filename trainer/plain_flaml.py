@@ -21,7 +21,7 @@ def _without(module: str) -> Iterator[None]:
 
 
 with _without("mlflow"):
-    from flaml import AutoML
+    from flaml import AutoML, tune
     from flaml.automl.model import (
         BaseEstimator,
         CatBoostEstimator,
@@ -30,6 +30,7 @@ with _without("mlflow"):
         LGBMEstimator,
         LRL1Classifier,
         RandomForestEstimator,
+        SKLearnEstimator,
         XGBoostSklearnEstimator,
     )
     from flaml.automl.task.factory import task_factory
@@ -43,6 +44,8 @@ __all__ = [
     "LGBMEstimator",
     "LRL1Classifier",
     "RandomForestEstimator",
+    "SKLearnEstimator",
     "XGBoostSklearnEstimator",
     "task_factory",
+    "tune",
 ]

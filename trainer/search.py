@@ -5,19 +5,18 @@ from __future__ import annotations
 import logging
 import time
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
 from bundle.manifest import Value
 from trainer.errors import SearchError
 from trainer.interrupt import interruptible
-from trainer.plain_flaml import AutoML
+from trainer.plain_flaml import AutoML, task_factory
 from trainer.problem import Problem
 
 HOLDOUT_ROWS = 5_000  # from here on one hold-out, below it five folds a trial
 THREADS = 2  # fixed, not the machine's count: the number of threads changes the order of float sums
-MAX_TRIAL_SHARE = 0.7  # of the budget goes to trials, the rest to comparing the best out of fold
 
 
 @dataclass(frozen=True)
@@ -43,9 +42,14 @@ class Found:
 
 
 def search(
-    problem: Problem, *, budget: float | None, max_trials: int | None, on_trial: Callable[[Trial], None]
+    problem: Problem,
+    *,
+    budget: float | None,
+    max_trials: int | None,
+    starts: Mapping[str, Mapping[str, Value]],
+    on_trial: Callable[[Trial], None],
 ) -> Found:
-    """Search over the problem's learners.
+    """Search over the problem's learners, each from its configuration in `starts`, if it has one.
 
     At least one of `budget` (seconds) and `max_trials` must be given; with `max_trials` alone the
     same seed gives the same trials. Ctrl-C ends the search and keeps what was found. Raises
@@ -93,7 +97,8 @@ def search(
                 task="regression" if problem.task == "regression" else "classification",
                 metric=metric.flaml,
                 estimator_list=list(classes),
-                time_budget=-1 if budget is None else budget * MAX_TRIAL_SHARE,
+                time_budget=-1 if budget is None else budget,
+                starting_points=_within(starts, problem),
                 max_iter=max_trials or 1_000_000,
                 eval_method="holdout" if len(problem.x) >= HOLDOUT_ROWS else "cv",
                 seed=problem.seed,
@@ -116,3 +121,10 @@ def search(
         )
     order = sorted(best.values(), key=lambda trial: trial.score, reverse=metric.greater_is_better)
     return Found(tuple(order), tuple(history), interrupted)
+
+
+def _within(starts: Mapping[str, Mapping[str, Value]], problem: Problem) -> dict[str, dict[str, Value]]:
+    """Of each start what the learner's search space has a name for."""
+    task = task_factory(problem.task, problem.x, problem.y)
+    spaces = {name: problem.learners[name].search_space(data_size=problem.x.shape, task=task) for name in starts}
+    return {name: {key: value for key, value in start.items() if key in spaces[name]} for name, start in starts.items()}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -35,6 +35,10 @@ class Target:
     values: npt.NDArray[Any]
     kept: npt.NDArray[np.bool_]
     dropped_classes: tuple[Label, ...]
+
+    def at(self, places: npt.NDArray[Any]) -> Target:
+        """The same target of some of its values, which no longer belong to `kept`."""
+        return replace(self, values=self.values[places])
 
 
 def read_target(series: pd.Series, task: Task | None, positive: object) -> Target:

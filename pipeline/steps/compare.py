@@ -10,7 +10,7 @@ from bundle.model import Model
 from pipeline.steps.data import Data, request
 from pipeline.steps.step import Context, Step
 from pipeline.steps.version import Version
-from trainer.judge import answers, compared, measured, metric_of, untouched
+from trainer.judge import answers, compared, measured, metric_of, untouched, value
 
 log = logging.getLogger("homeport.pipeline")
 
@@ -58,7 +58,7 @@ def evaluate(inputs: Evaluation, context: Context) -> Evaluated:
     metric = metric_of(rows, inputs.metric)
     new = answers(Model(context.store.path(inputs.candidate.model, inputs.candidate.version)), rows)
     found = measured(rows, new)
-    context.measured({**found, metric.name: metric.function(rows.values, new)})
+    context.measured({**found, metric.name: value(metric, rows, new)})
     if inputs.champion is None:
         return Evaluated(metric.name, len(rows.values), found, None, None, None)
     old = answers(Model(context.store.path(inputs.champion.model, inputs.champion.version)), rows)

@@ -32,6 +32,7 @@ class Named(msgspec.Struct, frozen=True):
     task: Task | None
     positive: Label | None
     drop: tuple[str, ...]
+    time_column: str | None = None
 
 
 class Data(msgspec.Struct, frozen=True):
@@ -46,6 +47,7 @@ class Data(msgspec.Struct, frozen=True):
     drop: tuple[str, ...]
     credit: str
     examples: tuple[dict[str, Value], ...]
+    time_column: str | None = None
 
 
 class Ingested(msgspec.Struct, frozen=True):
@@ -84,6 +86,7 @@ def ingest(named: Named, context: Context) -> Ingested:
         drop=(*found.drop, *named.drop),
         credit=dataset.credit,
         examples=found.examples if own and not named.drop else (),
+        time_column=named.time_column,
     )
     return Ingested(data, champion_of(context.store, named.model))
 
@@ -98,6 +101,7 @@ def request(data: Data, context: Context, model: str = "table", seed: int = 0) -
         task=data.task,
         positive=data.positive,
         drop=data.drop,
+        time_column=data.time_column,
         seed=seed,
         credit=data.credit,
         examples=data.examples,

@@ -15,7 +15,7 @@ from bundle import BundleError, Store
 from bundle.model import Model
 from pipeline.steps.settings import Places
 from trainer.errors import TrainerError
-from trainer.judge import answers, labelled, metric_of
+from trainer.judge import answers, labelled, metric_of, value
 from trainer.table import read_table
 
 
@@ -30,8 +30,7 @@ def gate(path: Path, metric: str, model: str, store: Store) -> Gate:
     """Raises TrainerError, BundleError."""
     champion = Model(store.champion_path(model))
     rows = labelled(read_table(path).frame, champion.manifest)
-    function = metric_of(rows, metric).function
-    return Gate(function(rows.values, answers(champion, rows)), champion.manifest.version)
+    return Gate(value(metric_of(rows, metric), rows, answers(champion, rows)), champion.manifest.version)
 
 
 def main() -> int:

@@ -50,7 +50,7 @@ def run_steps(job: Job, pipeline: str, context: Context, call: Call) -> Outcome:
     """
     model = job.model or pipeline
     context.folder.begin()
-    begin = call(INGEST, Named(model, job.table, job.target, job.task, job.positive, job.drop))
+    begin = call(INGEST, Named(model, job.table, job.target, job.task, job.positive, job.drop, job.time_column))
     data, champion = begin.data, begin.champion
     call(VALIDATE, Validation(data, champion))
     candidate = call(TRAIN, Training(data, model, job.metric, job.learners, job.budget, job.max_trials, job.seed))

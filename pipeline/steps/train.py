@@ -14,10 +14,10 @@ from observability.telemetry import Settings as TelemetrySettings
 from pipeline.steps.data import Data, request
 from pipeline.steps.step import Context, Step
 from pipeline.steps.version import Version, is_there
+from trainer.candidates import Candidate
 from trainer.experiments import Log, train_logged
 from trainer.guardrails import Finding
-from trainer.search import MAX_TRIAL_SHARE, Trial
-from trainer.vote import Candidate
+from trainer.search import Trial
 
 log = logging.getLogger("homeport.pipeline")
 
@@ -58,7 +58,7 @@ class Told:
 
     def __init__(self, context: Context, inputs: Training) -> None:
         self._context = context
-        self._total = inputs.max_trials or inputs.budget * MAX_TRIAL_SHARE
+        self._total = inputs.max_trials or inputs.budget
         self._by_trials = inputs.max_trials is not None
         self._best: float | None = None
 

@@ -17,7 +17,8 @@ from pipeline.steps.step import Context, Step
 from pipeline.steps.version import Version
 from trainer.columns import kind_of
 from trainer.fit import Request
-from trainer.guardrails import Inspected, inspect
+from trainer.guardrails import Inspected
+from trainer.look import examine
 
 log = logging.getLogger("homeport.pipeline")
 
@@ -52,7 +53,7 @@ class Validated(msgspec.Struct, frozen=True):
 def validate(inputs: Validation, context: Context) -> Validated:
     """Raises DataRefused if clients' columns are gone or of another kind, TableError if nothing can be learned."""
     asked = request(inputs.data, context)
-    inspected = inspect(asked.table.frame, asked.target, asked.task, asked.positive, asked.drop)
+    inspected = examine(asked)
     findings = [Finding(f.check, f.outcome, f.detail) for f in inspected.findings]
     if inputs.champion is not None:
         findings += _beside(inputs.champion, asked, inspected, context)

@@ -18,7 +18,7 @@ STEPS = ("ingest", "validate", "train", "evaluate", "compare", "prove", "promote
 DEFAULTS = {
     "Table": None, "Target": None, "Model": None, "Task": None, "Positive": None, "Drop": [], "Metric": None,
     "Learners": [], "Budget": 60.0, "MaxTrials": None, "Seed": 0, "Margin": 0.0, "AllowReuse": True, "Serve": True,
-    "BatchInput": None, "BatchOutput": None,
+    "BatchInput": None, "BatchOutput": None, "TimeColumn": None,
 }  # fmt: skip
 METRICS = {
     "validate": {"rows": 4521, "columns": 15},

@@ -210,6 +210,23 @@ def test_a_column_of_codes_is_scored_as_it_was_trained_whatever_the_file_holds(t
         homeport("down", folder=tmp_path)
 
 
+@pytest.mark.parametrize("way", [["--time-column", "seen at", "--repeats", 1], ["--test", "test.csv"]])
+def test_train_on_the_past_or_with_a_test_file(tmp_path, way):
+    frame = shop_frame(400)
+    write_csv(frame.head(320), tmp_path / "t.csv")
+    write_csv(frame.tail(80), tmp_path / "test.csv")
+    fast = ["--max-trials", 2, "--learners", "lgbm"]
+    output = homeport("train", "t.csv", "-t", "buys", *fast, *way, folder=tmp_path).stdout
+    holdout = Store(tmp_path / "models").manifest("t", "1").training.holdout
+    if way[0] == "--test":
+        assert holdout.source == "test.csv"
+        assert "On 80 untouched test rows, those of test.csv" in output
+    else:
+        assert f"On 64 untouched test rows, the latest by 'seen at' (after {holdout.after})" in output
+        assert "On 1 earlier window, each searched anew" in output
+        assert "majority class, mean" in output
+
+
 def test_proba_holds_for_whole_bodies_too(stack, complete_row):
     folder, _ = stack
     for body in ({"data": [complete_row]}, {"Inputs": {"data": [complete_row]}}):
@@ -276,6 +293,9 @@ def test_a_bundle_that_is_refused_stops_up_with_the_reason(tmp_path, own_store):
         (["train", "t.csv"], 1, "--target COLUMN"),
         (["train", "t.csv", "-t", "buyz"], 1, "Did you mean 'buys'"),
         (["train", "t.csv", "-t", "buys", "--task", "guess"], 2, "guess"),
+        (["train", "t.csv", "-t", "buys", "--time-column", "seen at", "--test", "t.csv"], 1, "give one of the two"),
+        (["train", "t.csv", "-t", "buys", "--time-column", "colour"], 1, "no value in"),
+        (["train", "t.csv", "-t", "buys", "--test", "gone.csv"], 1, "There is no file gone.csv"),
         (["models", "show", "nothing"], 1, "no model 'nothing'"),
         (["models", "promote", "nothing", "1"], 1, "has no version '1'"),
         (["models", "rollback", "nothing"], 1, "nothing to go back to"),

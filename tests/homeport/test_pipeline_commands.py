@@ -62,14 +62,14 @@ def test_publish_takes_every_field_of_a_job(fake, tmp_path):
         "publish", "sales", "sales.csv", "-t", "y", "--model", "m", "--task", "binary", "--positive", "yes",
         "--drop", "id", "--drop", "no", "--metric", "log_loss", "--learners", "lgbm, rf", "--budget", 9,
         "--max-trials", 6, "--seed", 7, "--margin", 0.01, "--batch-input", "new/*.csv", "--batch-output", "s3://b/o.csv",
-        "--no-reuse", "--no-serve", "--description", "of sales",
+        "--time-column", "day", "--no-reuse", "--no-serve", "--description", "of sales",
     )  # fmt: skip
     assert fake.pipelines[0]["Description"] == "of sales"
     assert fake.pipelines[0]["Job"] == {
         "Table": str(tmp_path / "sales.csv"), "Target": "y", "Model": "m", "Task": "binary", "Positive": "yes",
         "Drop": ["id", "no"], "Metric": "log_loss", "Learners": ["lgbm", "rf"], "Budget": 9.0, "MaxTrials": 6,
         "Seed": 7, "Margin": 0.01, "AllowReuse": False, "Serve": False, "BatchInput": str(tmp_path / "new/*.csv"),
-        "BatchOutput": "s3://b/o.csv",
+        "BatchOutput": "s3://b/o.csv", "TimeColumn": "day",
     }  # fmt: skip
 
 

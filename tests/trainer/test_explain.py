@@ -12,7 +12,7 @@ from trainer.table import read_table
 
 def test_background_is_of_training_rows_alone(shop_bundle, shop_csv):
     inspected = inspect(read_table(shop_csv).frame, "buys", None, "yes", ())
-    train, test = split(inspected.frame, inspected.target, 0)
+    train, test = split(inspected, 0)
     columns = Model(shop_bundle).manifest.columns
     trained, tested = ({row.tobytes() for row in matrix(inspected.frame.iloc[part], columns)} for part in (train, test))
     drawn = {row.tobytes() for row in read_background(shop_bundle)}

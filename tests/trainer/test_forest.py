@@ -12,23 +12,27 @@ from tests.trainer.test_graph import export, reference_of, table
 from trainer.errors import ParityError
 from trainer.forest import export_forest
 from trainer.parity import Graphs, gate
+from trainer.problem import Scale
 
-TREES = ["lgbm", "xgboost", "catboost", "rf", "extra_tree"]
+TREES = ["lgbm", "lgbm_target", "xgboost", "catboost", "rf", "extra_tree"]
 
 
 def with_forest(reference):
     graphs = export(reference)
     weights = [member.weight for member in reference.ensemble.members]
     columns, classes = len(reference.columns), len(reference.classes)
-    return graphs._replace(forest=export_forest(graphs.scorer, weights, columns, reference.target, classes))
+    return graphs._replace(forest=export_forest(graphs.scorer, weights, columns, reference.ensemble.scale, classes))
 
 
 def hard_rows(forest, columns, count=4_000):
-    """Values at, just below and just above every threshold, missing, and at the ends of float32."""
+    """Values at, just below and just above every threshold, missing, and at the ends of float32; all codes."""
     rng = np.random.default_rng(0)
     largest = np.finfo(np.float32).max
-    matrix = np.empty((count, columns), dtype=np.float32)
-    for place in range(columns):
+    matrix = np.empty((count, len(columns)), dtype=np.float32)
+    for place, column in enumerate(columns):
+        if column.kind == "category":
+            matrix[:, place] = rng.integers(len(column.categories) + 2, size=count)
+            continue
         near = np.clip(forest.threshold[forest.feature == place], -largest, largest)
         up, down = (np.nextafter(near, np.float32(to)) for to in (largest, -largest))
         ends = [0.0, -0.0, 1e-45, -1e-45, largest, -largest, 1.0, np.nan, np.nan]
@@ -39,13 +43,13 @@ def hard_rows(forest, columns, count=4_000):
 def assert_same(reference, graphs):
     columns, outputs = len(reference.columns), len(reference.classes) or 1
     forest = read_forest(graphs.forest.dumps(), columns, outputs)
-    matrix = hard_rows(forest, columns)
+    matrix = hard_rows(forest, reference.columns)
     (expected,) = inference_session(graphs.scorer).run(None, {"matrix": matrix})
     kernel = Compiled(forest, columns)
     for given in (kernel(matrix), np.concatenate([kernel(row[np.newaxis]) for row in matrix])):
         assert given.dtype == expected.dtype
         assert given.shape == expected.shape
-        np.testing.assert_allclose(given, expected, rtol=0, atol=2e-6 * reference.target[1])
+        np.testing.assert_allclose(given, expected, rtol=0, atol=2e-6 * reference.ensemble.scale.unit)
 
 
 @pytest.mark.parametrize("task", ["binary", "multiclass", "regression"])
@@ -61,8 +65,20 @@ def test_the_kernel_answers_as_the_graph(task, learner):
 @pytest.mark.parametrize("task", ["binary", "multiclass", "regression"])
 def test_a_vote(task):
     inspected = table(task)
-    reference = reference_of(inspected, ["catboost", "lgbm", "rf"], [0.5, 0.3, 0.2])
-    assert_same(reference, with_forest(reference))
+    reference = reference_of(inspected, ["catboost", "lgbm", "rf", "xgboost", "lgbm_target"], [0.3, 0.2, 0.2, 0.2, 0.1])
+    graphs = with_forest(reference)
+    assert_same(reference, graphs)
+    features = list(
+        zip(graphs.forest.derived, np.split(graphs.forest.tables, graphs.forest.table_start[1:-1]), strict=True)
+    )
+    assert len({(column, table.tobytes()) for column, table in features}) == len(features) > 0
+
+
+def test_the_logarithm_of_a_target():
+    reference = reference_of(table("regression"), ["lgbm", "catboost"], [0.5, 0.5], logarithm=True)
+    graphs = with_forest(reference)
+    assert graphs.forest.logarithm
+    assert_same(reference, graphs)
 
 
 def test_opposite_sums_of_two_classes_are_one_slot():
@@ -126,7 +142,7 @@ def test_each_way_to_compare(mode, tracks, threshold):
     graph = stump(
         mode, "SOFTMAX", threshold, nodes_missing_value_tracks_true=[tracks, 0, 0], base_values=[0.5, 0.0, -0.5]
     )
-    forest = export_forest(graph, [1.0], 1, (0.0, 1.0), 3)
+    forest = export_forest(graph, [1.0], 1, Scale(), 3)
     one, largest = np.float32(1), np.finfo(np.float32).max
     matrix = np.array(
         [[one], [np.nextafter(one, 0)], [np.nextafter(one, 2)], [np.nan], [0], [largest], [-largest]], dtype=np.float32
@@ -139,11 +155,11 @@ def test_each_way_to_compare(mode, tracks, threshold):
     "graph", [stump("BRANCH_EQ", "SOFTMAX"), stump("BRANCH_LEQ", "PROBIT"), stump("BRANCH_LEQ", "LOGISTIC")]
 )
 def test_what_the_kernel_does_not_know_is_no_forest(graph):
-    assert export_forest(graph, [1.0], 1, (0.0, 1.0), 3) is None
+    assert export_forest(graph, [1.0], 1, Scale(), 3) is None
 
 
 def test_another_number_of_members_is_no_forest():
-    assert export_forest(stump("BRANCH_LEQ", "NONE"), [0.5, 0.5], 1, (0.0, 1.0), 3) is None
+    assert export_forest(stump("BRANCH_LEQ", "NONE"), [0.5, 0.5], 1, Scale(), 3) is None
 
 
 def test_graphs_without_a_forest_pass_the_gate():

@@ -1,11 +1,13 @@
 """Every learner through its converter, for every task, and the traps that were found on the way."""
 
 import numpy as np
+import onnx
 import pandas as pd
 import pytest
 
 from bundle.model import inference_session
 from tests.conftest import shop_frame
+from trainer.candidates import Recipe, fit
 from trainer.columns import describe, matrix
 from trainer.errors import ParityError
 from trainer.graph import export_model, export_scorer
@@ -13,11 +15,13 @@ from trainer.guardrails import inspect
 from trainer.learners import learners
 from trainer.metrics import metric_for
 from trainer.parity import Graphs, Reference, gate
-from trainer.problem import Problem
-from trainer.vote import Ensemble, Fitted, fit
+from trainer.problem import Problem, Scale
+from trainer.vote import Ensemble, Fitted
 
 SMALL = {
     "lgbm": {"n_estimators": 20},
+    "lgbm_target": {"n_estimators": 20},
+    "mlp": {"width": 8},
     "xgboost": {"n_estimators": 20, "max_leaves": 15},
     "catboost": {"early_stopping_rounds": 10, "n_estimators": 60},
     "rf": {"n_estimators": 10, "max_leaves": 20},
@@ -38,33 +42,30 @@ def table(task):
     return inspect(frame, "buys", None, None, ())
 
 
-def reference_of(inspected, names, weights=None):
+def reference_of(inspected, names, weights=None, logarithm=False):
     target, frame = inspected.target, inspected.frame
     columns = describe(frame)
-    y, scale = target.values, (0.0, 1.0)
-    if not target.classes:
-        scale = (float(y.mean()), float(y.std()))
-        y = (y - scale[0]) / scale[1]
-    classes = learners(target.task, columns)
+    scale = Scale() if target.classes else Scale.of(target.values, logarithm)
+    y = target.values if target.classes else scale.there(target.values)
+    classes = learners(target.task, columns, 0)
     x = matrix(frame, columns)
-    problem = Problem(target.task, metric_for(target.task, None), x, y, classes, 0)
+    problem = Problem(target.task, metric_for(target.task, None), x, y, classes, 0, scale)
     members = tuple(
-        Fitted(name, weight, SMALL[name], fit(problem, name, SMALL[name]))
+        Fitted(name, weight, SMALL[name], fit(problem, Recipe(name, name, SMALL[name], stops=False)))
         for name, weight in zip(names, weights or [1.0] * len(names), strict=True)
     )
-    return Reference(Ensemble(target.task, members), columns, target.classes, scale)
+    return Reference(Ensemble(target.task, members, scale), columns, target.classes)
 
 
 def export(reference):
-    arguments = reference.target, reference.classes
     return Graphs(
-        export_model(reference.ensemble, reference.columns, *arguments),
-        export_scorer(reference.ensemble, len(reference.columns), *arguments),
+        export_model(reference.ensemble, reference.columns, reference.classes),
+        export_scorer(reference.ensemble, len(reference.columns), reference.classes),
     )
 
 
 @pytest.mark.parametrize("task", ["binary", "multiclass", "regression"])
-@pytest.mark.parametrize("learner", ["lgbm", "xgboost", "catboost", "rf", "extra_tree", "linear"])
+@pytest.mark.parametrize("learner", ["lgbm", "lgbm_target", "xgboost", "catboost", "rf", "extra_tree", "linear", "mlp"])
 def test_each_learner_passes_the_gate(task, learner):
     inspected = table(task)
     assert inspected.target.task == task
@@ -79,8 +80,23 @@ def test_each_learner_passes_the_gate(task, learner):
 @pytest.mark.parametrize("task", ["binary", "multiclass", "regression"])
 def test_a_vote_passes_the_gate(task):
     inspected = table(task)
-    reference = reference_of(inspected, ["lgbm", "xgboost", "rf"], [0.5, 0.25, 0.25])
+    reference = reference_of(inspected, ["lgbm", "xgboost", "lgbm_target", "rf"], [0.4, 0.2, 0.2, 0.2])
     assert gate(reference, export(reference), inspected.frame, 0).flips == 0
+
+
+@pytest.mark.parametrize("learner", ["lgbm", "xgboost", "enet"])
+def test_the_logarithm_of_a_target_is_learned(learner):
+    inspected = table("regression")
+    reference = reference_of(inspected, [learner], logarithm=True)
+    x, values = matrix(inspected.frame, reference.columns), inspected.target.values
+    assert np.abs(reference.ensemble.outputs(x) - values).mean() < np.abs(values.mean() - values).mean()
+    assert gate(reference, export(reference), inspected.frame, 0).flips == 0
+
+
+def test_members_that_see_the_same_share_the_nodes_of_it():
+    reference = reference_of(table("binary"), ["xgboost", "xgboost"], [0.5, 0.5])
+    graph = onnx.load_from_string(export(reference).scorer).graph
+    assert [node.op_type for node in graph.node].count("Gather") == 2  # codes of the columns, places of the codes
 
 
 def test_thresholds_between_neighbours_of_float32_are_floored():
@@ -94,7 +110,7 @@ def test_thresholds_between_neighbours_of_float32_are_floored():
     columns = tuple(
         type(c)(**{f: getattr(c, f) for f in c.__struct_fields__} | {"offset": 0.0}) for c in reference.columns
     )
-    bare = Reference(reference.ensemble, columns, reference.classes, reference.target)
+    bare = Reference(reference.ensemble, columns, reference.classes)
     x = matrix(frame, columns)
     (given,) = inference_session(export(bare).scorer).run(None, {"matrix": x})
     np.testing.assert_allclose(given, bare.ensemble.outputs(x), atol=1e-6)

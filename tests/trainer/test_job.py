@@ -1,5 +1,6 @@
 """The whole job on small tables: what it writes, that it repeats itself, and how it ends early."""
 
+import io
 import json
 import os
 import signal
@@ -10,16 +11,21 @@ import numpy as np
 import onnxruntime
 import pandas as pd
 import pytest
+from rich.console import Console
 
 from bundle import BundleError, Store
+from bundle.manifest import Holdout
 from bundle.model import Model
 from bundle.read import verify
 from tests.conftest import MODEL, ROOT, Silent, quick, shop_frame, wait_until, write_csv
 from trainer import parity
-from trainer.errors import ParityError, TrainerError
+from trainer.candidates import DEFAULT_LIGHTGBM
+from trainer.console import print_result
+from trainer.errors import ParityError, TableError, TrainerError
 from trainer.job import train
+from trainer.judge import answers, measured, untouched
+from trainer.look import read_test
 from trainer.table import read_table
-from trainer.vote import DEFAULT_LIGHTGBM
 
 
 def tables(task):
@@ -127,6 +133,104 @@ def test_repeats_search_anew_on_other_splits(shop_csv, tmp_path):
     assert len(spread.values) == 2
     assert spread.mean == pytest.approx(np.mean(spread.values))
     assert manifest.metrics["AUC_weighted"] not in spread.values
+    baselines = manifest.repeated_baselines
+    assert set(baselines) == set(manifest.baselines)
+    assert baselines["majority class"]["AUC_weighted"].values == (0.5, 0.5)
+    assert set(baselines[DEFAULT_LIGHTGBM]) == set(manifest.repeats)
+    assert manifest.training.holdout == Holdout(way="digest")
+    shown = printed(manifest)
+    assert "On 2 further splits, each searched anew" in shown
+    row = next(line for line in shown.split("searched anew")[1].splitlines() if "AUC_weighted" in line)
+    assert row.split()[1:] == [
+        f"{v:.4f}" for v in (spread.mean, spread.sd, *(b["AUC_weighted"].mean for b in baselines.values()))
+    ]
+
+
+def printed(manifest):
+    console = Console(width=200, record=True, file=io.StringIO())
+    print_result(console, manifest, "models/shop/1")
+    return console.export_text()
+
+
+def timed_frame(rows=400):
+    """The shop's table over 100 days, four rows a day, in no order."""
+    frame = shop_frame(rows)
+    frame["day"] = pd.Series(pd.date_range("2024-01-01", periods=rows // 4).repeat(4)).dt.strftime("%d.%m.%Y")
+    return frame.sample(frac=1, random_state=0)
+
+
+def test_the_latest_rows_are_untouched_and_repeats_are_earlier_windows(tmp_path):
+    path = write_csv(timed_frame(), tmp_path / "t.csv")
+    watcher = Silent()
+    request = quick(
+        read_table(path), "buys", max_trials=2, learners=("lgbm",), time_column="day", repeats=2, positive="yes"
+    )
+    store = Store(tmp_path / "models")
+    manifest = train(request, store, watcher)
+    assert manifest.training.holdout == Holdout(way="time", column="day", after="2024-03-20")
+    assert (manifest.training.train_rows, manifest.training.test_rows) == (320, 80)
+    assert "day" not in {column.name for column in manifest.columns}
+    assert len(manifest.repeats["accuracy"].values) == 2
+    found = {finding.check: finding for finding in watcher.findings}
+    assert "the 80 latest by 'day', after 2024-03-20" in found["Test rows"].detail
+    assert any("'day', after 2024-03-20" in line for line in manifest.training.guardrails)
+    shown = printed(manifest)
+    assert "On 80 untouched test rows, the latest by 'day' (after 2024-03-20)" in shown
+    assert "On 2 earlier windows" in shown
+    rows = untouched(request)
+    assert pd.to_datetime(rows.frame["day"], format="%d.%m.%Y").min() == pd.Timestamp("2024-03-21")
+    given = answers(Model(store.champion_path(MODEL)), rows)
+    assert measured(rows, given)["AUC_weighted"] == pytest.approx(manifest.metrics["AUC_weighted"], abs=1e-6)
+
+
+def test_more_repeats_than_there_is_history_are_refused_before_the_search(tmp_path):
+    watcher = Silent()
+    request = quick(read_table(write_csv(timed_frame(), tmp_path / "t.csv")), "buys", time_column="day", repeats=4)
+    with pytest.raises(TableError, match="not enough history for 4 repeats"):
+        train(request, Store(tmp_path / "models"), watcher)
+    assert not watcher.stages
+
+
+def test_the_rows_of_a_test_table_are_the_untouched_ones(tmp_path):
+    frame = shop_frame(500)
+    tested = frame.iloc[400:].assign(more=1)
+    tested.iloc[:7, tested.columns.get_loc("buys")] = None
+    tested.iloc[:50, tested.columns.get_loc("colour")] = "7"  # a category that looks like a number
+    tested = pd.concat([tested, frame.head(3)])
+    table = read_table(write_csv(frame.head(400), tmp_path / "train.csv"))
+    test = read_test(write_csv(tested[reversed(tested.columns)], tmp_path / "test.csv"), table)
+    watcher = Silent()
+    request = quick(table, "buys", max_trials=2, learners=("lgbm",), test=test, repeats=1)
+    manifest = train(request, Store(tmp_path / "models"), watcher)
+    assert (manifest.training.train_rows, manifest.training.test_rows) == (400, 96)
+    assert manifest.training.holdout == Holdout(way="given", source="test.csv", sha256=test.sha256)
+    assert "more" not in {column.name for column in manifest.columns}
+    found = {finding.check: finding for finding in watcher.findings}["Test rows"]
+    assert found.detail.startswith("96 of test.csv; 7 without a target left out; 3 are in the training table too")
+    assert found.outcome == "alert"
+    assert "On 96 untouched test rows, those of test.csv" in printed(manifest)
+    rows = untouched(request)
+    assert len(rows.frame) == 96
+    assert rows.frame["colour"].eq("7").sum() == 43
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda frame: frame.drop(columns=["age", "buys"]), "test.csv lacks columns of the training table: age, buys"),
+        (
+            lambda frame: frame.assign(age="old"),
+            "'age' is a category in the test table test.csv, such as 'old', and a n",
+        ),
+        (lambda frame: frame.assign(buys=None), "There are 0 rows of the test table"),
+        (lambda frame: frame.assign(buys="yes"), "rows of the test table are 'yes'"),
+    ],
+)
+def test_a_test_table_that_does_not_fit_is_refused(shop_csv, tmp_path, change, message):
+    table = read_table(shop_csv)
+    test = read_test(write_csv(change(shop_frame(40, seed=1)), tmp_path / "test.csv"), table)
+    with pytest.raises(TableError, match=message):
+        train(quick(table, "buys", test=test), Store(tmp_path / "models"), Silent())
 
 
 def test_a_column_without_values_in_the_training_rows_is_left_out(tmp_path):

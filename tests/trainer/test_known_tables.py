@@ -52,7 +52,10 @@ def test_a_known_table_is_trained_and_served(tmp_path, make, task, metric, at_le
     path, target = make(tmp_path)
     table = read_table(path)
     store = Store(tmp_path / "models")
-    manifest = train(quick(table, target, max_trials=6, learners=("lgbm", "xgboost")), store, Silent())
+    watcher = Silent()
+    manifest = train(quick(table, target, max_trials=6, learners=("lgbm", "xgboost")), store, watcher)
+    (leak,) = (finding for finding in watcher.findings if finding.check == "Leak")
+    assert leak.outcome == "passed", leak.detail
     assert manifest.task == task
     assert manifest.parity.flips == 0
     assert manifest.metrics[metric] > max(at_least, manifest.baselines[baseline][metric])

@@ -42,7 +42,7 @@ def scored(frame, values, answers, *, task="binary", classes=("no", "yes"), thre
     name = metric or {"binary": "roc_auc", "multiclass": "log_loss", "regression": "rmse"}[task]
     shown = () if task == "regression" else classes
     return Scored(
-        task, shown, positive, threshold, columns, METRICS[name], frame, x, np.asarray(values), outputs, predicted,
+        task, shown, positive, columns, METRICS[name], frame, x, np.asarray(values), outputs, predicted,
         len(frame), answers,
     )  # fmt: skip
 

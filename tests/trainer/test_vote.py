@@ -3,9 +3,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from trainer.candidates import Candidate, Recipe, baseline
 from trainer.metrics import METRICS, classification_metrics, metric_for, regression_metrics
 from trainer.problem import Problem
-from trainer.vote import MAX_MEMBERS, Candidate, baseline, choose, greedy_weights
+from trainer.vote import MAX_MEMBERS, choose, greedy_weights
 
 RMSE, AUC = METRICS["rmse"], METRICS["roc_auc"]
 
@@ -15,7 +16,7 @@ def problem_of(y):
 
 
 def candidate(name, outputs, y, metric):
-    return Candidate(name, name, {}, metric.function(y, outputs), 0.0, outputs)
+    return Candidate(name, Recipe(name, name, {}), metric.function(y, outputs), 0.0, outputs)
 
 
 @given(st.integers(0, 100), st.integers(2, 6))
@@ -23,7 +24,8 @@ def test_weights_sum_to_one_over_few_members_and_never_lose_to_the_best(seed, co
     rng = np.random.default_rng(seed)
     y = rng.normal(size=60)
     given_outputs = [y + rng.normal(0, scale, 60) for scale in rng.uniform(0.2, 1, count)]
-    weights = greedy_weights(given_outputs, y, RMSE)
+    candidates = [candidate(str(place), outputs, y, RMSE) for place, outputs in enumerate(given_outputs)]
+    weights = greedy_weights(problem_of(y), candidates)
     assert weights.sum() == pytest.approx(1)
     assert (weights >= 0).all()
     assert np.count_nonzero(weights) <= MAX_MEMBERS

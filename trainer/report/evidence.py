@@ -41,7 +41,7 @@ class Evidence:
     residuals: Residuals | None = None
 
 
-def examine(
+def gather(
     manifest: Manifest,
     inspected: Inspected,
     trained: Trained,
@@ -59,7 +59,7 @@ def examine(
     ranking = rank(scored, np.array(background.rows, dtype=np.float32), seed)
     names = list(ranking.means)
     classes = not scored.regression
-    unit = trained.scale[1] if trained.metric.unit == "target" else 1.0
+    unit = trained.scale.spread if trained.metric.unit == "target" else 1.0
     return Evidence(
         rows=len(scored.values),
         total=scored.total,

@@ -119,7 +119,9 @@ def _measure(scored: Scored, inside: Array, label: str) -> Group:
 
 def _score(scored: Scored, inside: Array) -> tuple[float, float]:
     values, outputs = scored.values[inside], scored.outputs[inside]
-    return scored.metric.function(values, outputs), standard_error(scored.metric.name, values, outputs)
+    places = None if scored.regression else scored.predicted[inside]
+    error = standard_error(scored.metric.name, values, outputs, places)
+    return scored.metric.value(values, outputs, places), error
 
 
 def _is_ranked(scored: Scored, inside: Array) -> bool:

@@ -14,11 +14,18 @@ from scipy.stats import rankdata
 from trainer.metrics import Array, one_hot
 
 
-def standard_error(metric: str, values: Array, outputs: Array) -> float:
-    """Of a metric in `trainer.metrics.METRICS`; NaN where it is not defined on these rows."""
+def standard_error(metric: str, values: Array, outputs: Array, places: Array | None = None) -> float:
+    """Of a metric in `trainer.metrics.METRICS`; NaN where it is not defined on these rows.
+
+    `places` are the classes that were decided on, if not the most probable ones.
+    """
     if len(values) < 2:
         return float("nan")
-    return float(_INFLUENCES[metric](values, outputs).std(ddof=1) / len(values) ** 0.5)
+    if metric in _DECIDED:
+        found = _DECIDED[metric](values, outputs.argmax(axis=1) if places is None else places)
+    else:
+        found = _INFLUENCES[metric](values, outputs)
+    return float(found.std(ddof=1) / len(values) ** 0.5)
 
 
 def _log_loss(values: Array, outputs: Array) -> Array:
@@ -27,13 +34,12 @@ def _log_loss(values: Array, outputs: Array) -> Array:
     return found
 
 
-def _accuracy(values: Array, outputs: Array) -> Array:
-    return np.asarray(outputs.argmax(axis=1) == values, dtype=np.float64)
+def _accuracy(values: Array, said: Array) -> Array:
+    return np.asarray(said == values, dtype=np.float64)
 
 
-def _macro_f1(values: Array, outputs: Array) -> Array:
+def _macro_f1(values: Array, said: Array) -> Array:
     """F1 of a class is the ratio of two means, 2·[hit] and [said] + [true]."""
-    said = outputs.argmax(axis=1)
     total = np.zeros(len(values))
     kinds = np.union1d(values, said)  # as scikit-learn counts the classes
     for kind in kinds:
@@ -81,12 +87,11 @@ def _r2(values: Array, outputs: Array) -> Array:
     return found
 
 
+_DECIDED = {"accuracy": _accuracy, "macro_f1": _macro_f1}
 _INFLUENCES = {
     "roc_auc": _roc_auc,
     "roc_auc_ovr": _roc_auc,
     "log_loss": _log_loss,
-    "accuracy": _accuracy,
-    "macro_f1": _macro_f1,
     "rmse": _rmse,
     "mae": _mae,
     "r2": _r2,

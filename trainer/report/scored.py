@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 
 from bundle import Column, Manifest, Matrix
+from bundle.decision import decision_of
 from bundle.manifest import Label, Task
 from bundle.model import inference_session
 from trainer.columns import matrix
@@ -31,7 +32,6 @@ class Scored:
     task: Task
     classes: tuple[Label, ...]
     positive: int | None  # place of the positive class
-    threshold: float
     columns: tuple[Column, ...]
     metric: Metric
     frame: pd.DataFrame
@@ -78,15 +78,11 @@ def score(manifest: Manifest, inspected: Inspected, trained: Trained, scorer: by
     x = matrix(frame, trained.columns)
     outputs = answers(x)
     positive = None if manifest.positive_class is None else manifest.classes.index(manifest.positive_class)
-    threshold = 0.5 if manifest.threshold is None else manifest.threshold
-    predicted = outputs if manifest.regression else outputs.argmax(axis=1)
-    if positive is not None:
-        predicted = np.where(outputs[:, positive] >= threshold, positive, 1 - positive)
+    predicted = outputs if manifest.regression else decision_of(manifest)(outputs)
     return Scored(
         manifest.task,
         manifest.classes,
         positive,
-        threshold,
         trained.columns,
         trained.metric,
         frame,

@@ -3,15 +3,18 @@
 import json
 import threading
 
+import pandas as pd
 import pytest
 
 from bundle import BundleError
+from bundle.manifest import Holdout
 from pipeline.errors import DataRefused, JobUnusable, NotProven, SmokeTestFailed
 from pipeline.steps import release
 from pipeline.steps.record import RunFolder
 from pipeline.steps.sequence import directly, run_steps
 from pipeline.steps.version import Version, champion_of, version_of
 from tests.conftest import MODEL, serve, wait_until
+from trainer.errors import TableError
 
 
 def test_the_first_run_promotes_and_the_second_takes_everything_over(bench):
@@ -127,6 +130,27 @@ def test_a_table_that_lost_what_clients_send_is_refused(bench, damage):
     assert step.status == "Failed"
     assert "age" in step.message
     assert bench.steps("b")["train"].status == "NotStarted"
+
+
+def test_the_latest_rows_decide_where_a_time_column_is_given(bench):
+    frame = pd.read_csv(bench.table)
+    frame["day"] = pd.Series(pd.date_range("2024-01-01", periods=150).repeat(4)).dt.strftime("%Y-%m-%d")
+    frame.to_csv(bench.table, index=False)
+    bench.run("a", TimeColumn="day")
+    first = bench.store.manifest(MODEL, "1")
+    assert first.training.holdout == Holdout(way="time", column="day", after="2024-04-29")
+    steps = bench.steps("a")
+    assert steps["evaluate"].metrics["AUC_weighted"] == pytest.approx(first.metrics["AUC_weighted"], abs=1e-6)
+    assert any("after 2024-04-29" in finding["detail"] for finding in steps["validate"].output["findings"])
+    later = frame.tail(100).assign(day="2024-05-30")
+    pd.concat([frame, later]).to_csv(bench.table, index=False)
+    outcome = bench.run("b", TimeColumn="day")
+    second = bench.store.manifest(MODEL, "2")
+    assert second.training.holdout.after == "2024-05-19"
+    assert f"on {second.training.test_rows} untouched rows" in outcome.why
+    with pytest.raises(TableError, match=r"no column 'dya'\. Did you mean 'day'"):
+        bench.run("c", TimeColumn="dya")
+    assert bench.steps("c")["validate"].status == "Failed"
 
 
 def test_what_is_no_table_is_said(bench):
