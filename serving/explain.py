@@ -25,10 +25,10 @@ from msgspec.structs import astuple
 from bundle import BackgroundMissing, Matrix
 from bundle.manifest import Label
 from bundle.read import read_background
+from bundle.shapley import Shapley
 from serving.errors import DeadlineExceeded, InvalidRequest, NotExplainable, TooManyRows
 from serving.exchange import Answer, Dialect, Request
 from serving.scorer import Scorer
-from serving.shapley import Shapley
 
 MAX_ROWS = 100  # some 8 to 25 ms each
 

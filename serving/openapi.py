@@ -16,10 +16,14 @@ from starlette.routing import BaseRoute
 
 from bundle import Manifest
 from serving import oip, swagger
+from serving.report import PATH, REPORT
 from serving.swagger import Schema
 
 _TEXT: Schema = {"type": "string"}
 _PARAMETERS: Schema = {"type": ["object", "null"]}
+_BASIC: Schema = {
+    "Basic": {"type": "http", "scheme": "basic", "description": "For browsers: a key as the password, any user name."}
+}
 _REFUSALS = {
     "400": "The rows cannot be scored; the message says which part and what is expected.",
     "401": "The key is missing or wrong.",
@@ -41,11 +45,13 @@ def document(routes: Sequence[BaseRoute], manifest: Manifest | None) -> Schema:
             operation["responses"].pop("422", None)  # FastAPI's, of parameters: here they are texts, and all fit
     own = swagger.document(manifest, "3.1", "", "")
     described["info"]["description"] = own["info"]["description"]
+    if manifest and REPORT in manifest.files:
+        described["info"]["description"] += f" [Its report]({PATH}), which asks for a key."
     described["paths"] = {"/score": own["paths"]["/score"], **_paths(manifest), **described["paths"]}
     _name_the_model(described["paths"], manifest)
     described["components"] = {
         "schemas": own["components"]["schemas"] | _schemas(manifest),
-        "securitySchemes": swagger.SECURITY_SCHEMES,
+        "securitySchemes": swagger.SECURITY_SCHEMES | _BASIC,
     }
     return described
 

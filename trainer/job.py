@@ -43,7 +43,7 @@ from trainer.graph import export_model, export_scorer
 from trainer.guardrails import Inspected
 from trainer.look import examine, holdout
 from trainer.parity import Graphs, Reference, gate
-from trainer.report import render_card, render_report
+from trainer.report import gather, render_card, render_report
 
 EXAMPLES = "examples.json"
 GOLDEN_ROWS = 50
@@ -107,6 +107,7 @@ def train(request: Request, store: Store, watcher: Watcher) -> Manifest:
     importances = _importance(request, inspected, trained)
     train_frame = inspected.frame.iloc[trained.train]
     train_outputs = _train_outputs(inspected, trained)
+    explained_by = _background(request, inspected, trained, train_outputs)
     files = {
         MODEL_GRAPH: graphs.model,
         SCORER_GRAPH: graphs.scorer,
@@ -114,12 +115,14 @@ def train(request: Request, store: Store, watcher: Watcher) -> Manifest:
         GOLDEN: _json(_golden(graphs.scorer, inspected, trained)),
         EXAMPLES: _json(examples),
         BASELINE: _json(drift_baseline(train_frame, trained.columns, train_outputs)),
-        BACKGROUND: msgspec.json.encode(_background(request, inspected, trained, train_outputs)),
+        BACKGROUND: msgspec.json.encode(explained_by),
         "explanation.json": _json({"metric": trained.metric.name, "method": "permutation", "importance": importances}),
     }
 
+    evidence = gather(manifest, inspected, trained, graphs.scorer, explained_by, importances)
+
     def texts(final: Manifest) -> dict[str, bytes]:
-        return {"report.html": render_report(final, importances), "MODEL_CARD.md": render_card(final, importances)}
+        return {"report.html": render_report(final, evidence), "MODEL_CARD.md": render_card(final, evidence)}
 
     written = write_bundle(store, manifest, files, texts)
     if request.first_is_champion and store.champion(request.name) is None:

@@ -16,7 +16,7 @@ from benchmarks.environments import environment
 from bundle import Store
 from bundle.model import Model, inference_session
 from bundle.read import read_background
-from serving.shapley import Shapley
+from bundle.shapley import Shapley
 from tests.conftest import ROOT, Silent
 from trainer.columns import matrix
 from trainer.dataset import DATASETS, read_dataset

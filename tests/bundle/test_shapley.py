@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from bundle.model import Model
 from bundle.read import read_background
-from serving.shapley import EVALUATIONS, LEAST_ROWS, Shapley
+from bundle.shapley import EVALUATIONS, LEAST_ROWS, Shapley
 
 
 def brute_force(function, background, row):

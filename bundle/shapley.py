@@ -24,7 +24,7 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from bundle import Matrix
+from bundle.encoding import Matrix
 
 EVALUATIONS = 6_000  # of the model for one row, before repeated ones are left out; shared by all background rows
 LEAST_ROWS = 20  # of the background, however many columns there are
