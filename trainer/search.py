@@ -57,13 +57,15 @@ def search(
     SearchError if there is nothing to keep.
     """
     metric, classes = problem.metric, problem.learners
+    plain = metric.unit == "target" and not problem.scale.logarithm
+    unit = problem.scale.spread if plain else 1.0  # scores of a logarithm have none of the target's units
     best: dict[str, Trial] = {}
     history: list[Trial] = []
 
     class Watched(AutoML):  # type: ignore[misc]
         def _log_trial(self, search_state: Any, estimator: str) -> None:
             loss = float(search_state.val_loss)
-            score = 1 - loss if metric.greater_is_better else loss
+            score = 1 - loss if metric.greater_is_better else loss * unit
 
             def better(trial: Trial) -> float:
                 return -trial.score if metric.greater_is_better else trial.score

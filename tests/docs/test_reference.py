@@ -108,7 +108,7 @@ def test_every_file_of_a_bundle_is_documented(shop_bundle):
 
 
 def test_every_metric_and_learner_is_documented():
-    for name in [*METRICS, *learners("binary", ()), *learners("regression", ())]:
+    for name in [*METRICS, *learners("binary", (), 0), *learners("regression", (), 0)]:
         assert f"`{name}`" in REFERENCE
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -59,13 +59,12 @@ def gather(
     ranking = rank(scored, np.array(background.rows, dtype=np.float32), seed)
     names = list(ranking.means)
     classes = not scored.regression
-    unit = trained.scale.spread if trained.metric.unit == "target" else 1.0
     return Evidence(
         rows=len(scored.values),
         total=scored.total,
         greater_is_better=trained.metric.greater_is_better,
         findings=inspected.findings,
-        trials=tuple(replace(t, score=t.score * unit, best=t.best * unit) for t in trained.found.history),
+        trials=trained.found.history,
         permutation=dict(importances),
         ranking=ranking,
         dependences=dependences(scored, names[:COLUMNS], manifest.target, seed),
