@@ -98,7 +98,9 @@ def fit(
             given = {"eval_set": [(watched.x, watched.y)], "budget": seconds}
     task = task_factory(problem.task, problem.x, problem.y)
     estimator = learner(task=task, n_jobs=threads, random_seed=problem.seed, **config)
-    estimator.fit(problem.x, problem.y, **given)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # solvers that stop at their iteration cap, mostly
+        estimator.fit(problem.x, problem.y, **given)
     return estimator
 
 
@@ -127,8 +129,8 @@ def out_of_fold(problem: Problem, recipe: Recipe, most: float | None = None) -> 
 
 def side_by_side(work: Callable[[Given], Made], of: Sequence[Given]) -> list[Made]:
     """The work of each, as many at a time as there are THREADS; of Ctrl-C, what has not begun is given up."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # solvers that stop at their iteration cap, mostly
+    with warnings.catch_warnings():  # what threads do to the filters ends with all of them
+        warnings.simplefilter("ignore")
         pool = ThreadPoolExecutor(THREADS)
         try:
             return list(pool.map(work, of))

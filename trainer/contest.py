@@ -107,7 +107,9 @@ class Contest:
             return
         of_logarithm = self.problem.of_logarithm()
         candidate = out_of_fold(of_logarithm, replace(recipe, name=f"{recipe.name} of the logarithm"))
-        if of_logarithm.loss(candidate.outputs) < self.problem.loss(self.candidates[-1].outputs):
+        values, lifted = self.problem.scale.back(self.problem.y), of_logarithm.lifted(candidate.outputs)
+        loss = self.problem.metric.loss(values, lifted.back(candidate.outputs))
+        if loss < self.problem.loss(self.candidates[-1].outputs):
             self.candidates = [replace(before, recipe=None) for before in self.candidates]
             self.problem = of_logarithm
             self._add(candidate)
@@ -181,4 +183,5 @@ def tries_logarithm(problem: Problem) -> bool:
     if problem.task != "regression":
         return False
     values = problem.scale.back(problem.y)
-    return bool(values.min() > 0) and abs(skew(np.log(values))) < abs(skew(values))
+    positive = values.min() > 1e-9 * problem.scale.unit  # there and back, a 0 is no longer exact
+    return bool(positive) and abs(skew(np.log(values))) < abs(skew(values))

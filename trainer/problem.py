@@ -74,6 +74,10 @@ class Problem:
         score = self.score(outputs, rows)
         return -score if self.metric.greater_is_better else score
 
+    def lifted(self, outputs: Array) -> Scale:
+        """The scale to answer by, given out-of-fold outputs for all rows: see `Scale.lifted`."""
+        return self.scale if self.metric.name == "mae" else self.scale.lifted(self.y, outputs)
+
     def shortfall(self, outputs: Array) -> float:
         """What is lacking to a perfect score, for all rows; 0 or more."""
         score = self.score(outputs)

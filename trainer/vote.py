@@ -212,5 +212,4 @@ def refit(problem: Problem, chosen: Chosen, positive: int | None) -> Ensemble:
     members = side_by_side(one, chosen.shares)
     outputs = _sum(chosen.shares)
     threshold = choose_threshold(problem, outputs, positive)
-    scale = problem.scale if problem.metric.name == "mae" else problem.scale.lifted(problem.y, outputs)
-    return Ensemble(problem.task, tuple(members), scale, threshold, positive)
+    return Ensemble(problem.task, tuple(members), problem.lifted(outputs), threshold, positive)

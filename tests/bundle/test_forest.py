@@ -1,5 +1,6 @@
 """A file that is not whole and right must be refused before anything native reads it."""
 
+import io
 from dataclasses import fields, replace
 
 import numpy as np
@@ -51,6 +52,11 @@ WRONG = {
     "has no link": {"link": np.array([4])},
     "other outputs": {"outputs": np.array(3)},
     "number of slots": {"base": np.zeros(2)},
+    "table is of no column": {"derived": np.array([COLUMNS]), "table_start": np.array([0, 1]), "tables": np.zeros(1)},
+    "tables are incomplete": {"derived": np.array([0]), "table_start": np.array([0, 2]), "tables": np.zeros(1)},
+    "tables are incomplete ": {"derived": np.array([0]), "table_start": np.array([0]), "tables": np.zeros(0)},
+    "table is empty": {"derived": np.array([0, 0]), "table_start": np.array([0, 0, 1]), "tables": np.zeros(1)},
+    "'tables' is finite": {"derived": np.array([0]), "table_start": np.array([0, 1]), "tables": np.array([np.nan])},
     "other arrays": {"weight": np.zeros((1, 1))},
 }
 
@@ -110,3 +116,12 @@ def run(content):
     kernel = Compiled(forest, COLUMNS)
     for count in (1, 70):
         assert kernel(np.full((count, COLUMNS), np.nan, np.float32)).shape == (count, 2)
+
+
+def test_a_forest_of_an_earlier_version_has_no_derived_features_and_no_logarithm():
+    content = io.BytesIO()
+    names = [field.name for field in fields(FOREST)]
+    later = ("logarithm", "derived", "table_start", "tables")
+    np.savez_compressed(content, **{name: getattr(FOREST, name) for name in names if name not in later})
+    forest = read_forest(content.getvalue(), COLUMNS, 2)
+    assert (bool(forest.logarithm), len(forest.derived), len(forest.tables)) == (False, 0, 0)
