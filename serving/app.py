@@ -19,7 +19,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from bundle import Manifest, __version__
 from observability.telemetry import Outlet
 from observability.telemetry import Settings as TelemetrySettings
-from serving import openapi, report, routes, swagger
+from serving import about, openapi, report, routes, swagger
 from serving.gate import Gate
 from serving.keys import KeyRing
 from serving.live import Live
@@ -89,6 +89,7 @@ def create_app(settings: Settings | None = None, telemetry: TelemetrySettings | 
     app.include_router(routes.open_inference(app.gate, keys))
     app.include_router(routes.mlflow(app.gate))
     app.include_router(report.report(app.gate, keys))
+    app.include_router(about.about(app.gate))
     _add_description(app)
 
     @app.exception_handler(HTTPException)
