@@ -70,7 +70,7 @@ def test_log_odds_are_those_of_treeshap(trained):
     background = read_background(bundle)
     for member, exact in zip(again.ensemble.members, theirs["margin"], strict=True):
         alone = Ensemble("binary", (type(member)(member.learner, 1.0, member.config, member.estimator),))
-        session = inference_session(export_scorer(alone, len(again.columns), again.scale, ("no", "yes")))
+        session = inference_session(export_scorer(alone, len(again.columns), ("no", "yes")))
 
         def log_odds(x, session=session):
             (given,) = session.run(None, {"matrix": x})
