@@ -28,8 +28,8 @@ def test_a_training_is_one_trace_of_steps_and_trials(tmp_path, shop_csv):
     steps = [span for span in spans.values() if span.parent_span_id == whole.span_id]
     order = [span.name for span in sorted(steps, key=lambda span: span.start_time_unix_nano)]
     assert order == [
-        "Guardrails", "Search", "Final round, out of fold", "Fit on all training rows", "Export and parity gate",
-        "Report and bundle",
+        "Guardrails", "Known good configurations", "Search", "Final round, out of fold", "Fit on all training rows",
+        "Export and parity gate", "Report and bundle",
     ]  # fmt: skip
     for one, following in pairwise(steps):
         assert one.end_time_unix_nano <= following.start_time_unix_nano
