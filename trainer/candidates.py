@@ -19,7 +19,7 @@ from sklearn.model_selection import KFold, StratifiedKFold
 
 from bundle.manifest import Task, Value
 from trainer.cost import Cost
-from trainer.learners import BOOSTED
+from trainer.learners import BOOSTED, xgboost_rounds
 from trainer.metrics import Array
 from trainer.plain_flaml import task_factory
 from trainer.problem import Problem
@@ -144,7 +144,7 @@ def _rounds(estimator: Any) -> int | None:
         return int(estimator.tree_count_)
     best = getattr(estimator, "best_iteration_", None)  # LightGBM counts from 1, XGBoost from 0
     if best is None and getattr(estimator, "early_stopping_rounds", None):
-        return int(estimator.best_iteration) + 1
+        return xgboost_rounds(estimator)
     return int(best) if best else None
 
 

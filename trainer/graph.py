@@ -21,6 +21,7 @@ from onnx import GraphProto, ModelProto, NodeProto, TensorProto, helper, numpy_h
 from bundle import MISSING_WORDS, Column
 from bundle.manifest import Label
 from trainer.columns import RESERVED
+from trainer.learners import xgboost_rounds
 from trainer.lookup import Feature, Lookup
 from trainer.vote import Ensemble, Fitted
 
@@ -258,7 +259,7 @@ def _xgboost(estimator: Any, columns: int) -> ModelProto:
 
     if estimator.early_stopping_rounds:  # the rounds after the best one are no part of its answer
         estimator = copy(estimator)
-        rounds = estimator.best_iteration + 1
+        rounds = xgboost_rounds(estimator)
         estimator._Booster = estimator.get_booster()[:rounds]
         estimator.set_params(n_estimators=rounds, early_stopping_rounds=None)
     return _typed(convert_xgboost(estimator, initial_types=_float_input(columns), target_opset=OPSET))

@@ -113,6 +113,12 @@ class _XGBoost(XGBoostSklearnEstimator):  # type: ignore[misc]
         return super().fit(*arguments, **given)
 
 
+def xgboost_rounds(estimator: Any) -> int:
+    """Those that early stopping kept; all there are where time ended the first one, of which there is no best."""
+    booster = estimator.get_booster()
+    return int(getattr(booster, "best_iteration", booster.num_boosted_rounds() - 1)) + 1
+
+
 class _CatBoost(CatBoostEstimator):  # type: ignore[misc]
     @classmethod
     def search_space(cls, data_size: tuple[int, int], **params: Any) -> dict[str, Any]:

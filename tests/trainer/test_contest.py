@@ -12,9 +12,11 @@ from trainer.candidates import MAX_ROUNDS, Candidate, Recipe, folds, out_of_fold
 from trainer.columns import describe, matrix
 from trainer.contest import STAGES, Contest, Limits, Told, tries_logarithm
 from trainer.learners import learners
+from trainer.measure import cost_of
 from trainer.metrics import METRICS, metric_for, roc_auc
 from trainer.portfolio import portfolio
 from trainer.problem import Problem, Scale
+from trainer.vote import Ensemble, Fitted
 
 
 def problem_of(task, scale=None):
@@ -127,6 +129,16 @@ def test_boosted_trees_stop_before_they_learn_noise(learner):
     candidate = out_of_fold(problem, Recipe(learner, learner, {"learning_rate": 0.1}))
     assert 1 <= candidate.rounds < 200
     assert candidate.score < 0.65
+
+
+@pytest.mark.parametrize("learner", ["lgbm", "xgboost", "catboost"])
+def test_no_time_at_all_is_still_a_candidate_that_can_be_priced(learner):
+    problem = problem_of("binary")
+    candidate = out_of_fold(problem, Recipe(learner, learner, {"learning_rate": 0.1}), 1e-9)
+    assert candidate.rounds >= 1
+    assert np.isfinite(candidate.outputs).all()
+    alone = Ensemble("binary", (Fitted(learner, 1.0, {}, candidate.sample),))
+    assert cost_of(alone, problem.x, ("no", "yes")).size > 0
 
 
 def test_a_skewed_target_of_positive_numbers_is_learned_as_its_logarithm_where_that_wins():
