@@ -101,7 +101,7 @@ class KeptWatcher:
         self.trials.append((trial, _now()))
 
     def candidate(self, candidate: Candidate) -> None:
-        """The final round has scored one candidate."""
+        """One candidate has been scored out of fold."""
         self._watcher.candidate(candidate)
 
 

@@ -37,7 +37,7 @@ class Watcher(Protocol):
         """The search has tried one configuration."""
 
     def candidate(self, candidate: Candidate) -> None:
-        """The final round has scored one candidate out of fold."""
+        """One candidate has been scored out of fold."""
 
     def stage(self, title: str) -> None:
         """The next part of the job begins."""

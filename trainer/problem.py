@@ -1,4 +1,4 @@
-"""What a search, a final round and a fit have in common."""
+"""What a search, the comparison of candidates and a fit have in common."""
 
 from __future__ import annotations
 

@@ -78,7 +78,7 @@ class ToldWatcher(Job):
         self.part(f"trial {trial.learner}", trial.seconds, found)
 
     def candidate(self, candidate: Candidate) -> None:
-        """Make it a part of the final round."""
+        """Make it a part of the step that it belongs to."""
         self._watcher.candidate(candidate)
         self.part(f"out of fold {candidate.name}", candidate.seconds, {"ml.trial.score": candidate.score})
 

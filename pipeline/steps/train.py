@@ -80,7 +80,7 @@ class Told:
             log.info("trial %s: %s %.4f after %.0f s", trial.number, trial.learner, trial.score, trial.elapsed)
 
     def candidate(self, candidate: Candidate) -> None:
-        """One more of the final round."""
+        """One more candidate has been scored."""
         self._context.tell(f"out of fold: {candidate.name} {candidate.score:.4f}")
 
 
