@@ -187,13 +187,6 @@ def test_the_document_is_written_between_its_markers_only(tmp_path):
     assert "300 s: mean rank and cost" in drawing
 
 
-def test_a_document_without_markers_is_left_alone(tmp_path):
-    (tmp_path / "automl.md").write_text("by hand")
-    with pytest.raises(ValueError, match="has no place"):
-        report.write(runs(), tmp_path)
-    assert (tmp_path / "automl.md").read_text() == "by hand"
-
-
 def test_the_project_has_a_place_for_the_document():
     text = (report.Path(report.__file__).parents[2] / "docs" / "benchmarks" / "automl.md").read_text()
     assert text.count(report.BEGIN) == text.count(report.END) == 1

@@ -157,13 +157,6 @@ def test_the_document_is_written_between_its_markers_only(tmp_path):
     assert "currentColor" in (tmp_path / "serving.svg").read_text()
 
 
-def test_a_document_without_markers_is_left_alone(tmp_path):
-    (tmp_path / "serving.md").write_text("by hand")
-    with pytest.raises(ValueError, match="has no place"):
-        report.write(results(), tmp_path)
-    assert (tmp_path / "serving.md").read_text() == "by hand"
-
-
 def test_every_way_to_ask_takes_the_answer_apart_again():
     columns = [
         SimpleNamespace(name="a b", onnx_name="a_b", kind="number", offset=0.0),
