@@ -129,7 +129,8 @@ def _add_health(app: Application) -> None:
             return JSONResponse({"status": "not ready", "reason": routes.unready(app.gate)}, 503)
         manifest = live.served.manifest
         refused = {"refused": live.refused} if live.refused else {}
-        return JSONResponse({"status": "ready", "model": manifest.name, "version": manifest.version, **refused})
+        said = {"model": manifest.name, "version": manifest.version, "pinned": live.pinned}
+        return JSONResponse({"status": "ready", **said, **refused})
 
 
 def _add_description(app: Application) -> None:

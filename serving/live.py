@@ -83,6 +83,11 @@ class Live:
             thread.join()
             self._end_comparison()
 
+    @property
+    def pinned(self) -> bool:
+        """Whether one model is served by its name, and not whichever was promoted last."""
+        return bool(self._settings.model)
+
     def _watch(self) -> None:
         while not self._end.wait(WATCH_SECONDS):
             try:

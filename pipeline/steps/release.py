@@ -136,7 +136,9 @@ def _taken_over(client: httpx.Client, candidate: Version, context: Context) -> s
             said = client.get("/health/ready").json()
             if (said.get("model"), said.get("version")) == (candidate.model, candidate.version):
                 return ""
-            if said.get("model") not in (None, candidate.model):
+            # pinned to another model it never takes this one over; otherwise it does, if none was promoted after it
+            follows = not said.get("pinned", True) and context.store.names()[0] == candidate.model
+            if said.get("model") not in (None, candidate.model) and not follows:
                 return str(said["model"])
             reason = f"it says {said}"
         except (httpx.TransportError, ValueError) as error:

@@ -16,7 +16,12 @@ def test_health(endpoint):
     answer = endpoint.anonymous.get("/")
     assert (answer.text, answer.headers["content-type"].split(";")[0]) == ("Healthy", "text/plain")
     assert endpoint.anonymous.get("/health/live").json() == {"status": "live"}
-    assert endpoint.anonymous.get("/health/ready").json() == {"status": "ready", "model": MODEL, "version": "1"}
+    assert endpoint.anonymous.get("/health/ready").json() == {
+        "status": "ready",
+        "model": MODEL,
+        "version": "1",
+        "pinned": False,
+    }
 
 
 def test_without_a_model_it_is_live_but_not_ready(tmp_path):

@@ -79,7 +79,12 @@ def test_a_broken_challenger_does_not_touch_the_champion(tmp_path, store, comple
         (store.root / MODEL / "challenger").write_text('{"version": "2", "share": 1.0}')
         wait_until(lambda: "scorer.onnx is not the file" in running.log.read_text())
         assert running.client.post("/score", json={"data": [complete_row]}).status_code == 200
-        assert running.anonymous.get("/health/ready").json() == {"status": "ready", "model": MODEL, "version": "1"}
+        assert running.anonymous.get("/health/ready").json() == {
+            "status": "ready",
+            "model": MODEL,
+            "version": "1",
+            "pinned": False,
+        }
 
 
 def test_a_challenger_with_other_columns_is_counted_as_failing(tmp_path, store, complete_row):

@@ -191,6 +191,22 @@ def test_a_promoted_version_is_tried_on_the_endpoint(bench, tmp_path):
 
 
 @pytest.mark.e2e
+@pytest.mark.parametrize(("pinned", "rows"), [("", 2), (MODEL, 0)])
+def test_an_endpoint_of_another_model_is_waited_for_unless_it_is_pinned_to_that(bench, tmp_path, pinned, rows):
+    bench.run("a")
+    with serve(tmp_path, bench.places.models, MODEL=pinned) as endpoint:
+        wait_until(lambda: endpoint.anonymous.get("/health/ready").status_code == 200)
+        bench.places = bench.places.model_copy(update={"endpoint": endpoint.url})
+        bench.run("b", Model="piped", Margin=0.9)
+        promotion = release.Promotion(version_of(bench.store, "piped", "1"), None)
+        release.promote(promotion, bench.context("b"))
+        smoke = release.smoke_test(promotion, bench.context("b"))
+        assert (smoke.rows, smoke.skipped) == (rows, pinned and f"the endpoint serves {MODEL}")
+        served = endpoint.anonymous.get("/health/ready").json()
+        assert (served["model"], served["pinned"]) == (pinned or "piped", bool(pinned))
+
+
+@pytest.mark.e2e
 def test_an_endpoint_that_does_not_take_it_over_brings_the_champion_back(bench, monkeypatch):
     monkeypatch.setattr(release, "TAKEN_OVER_SECONDS", 0.3)
     bench.places = bench.places.model_copy(update={"endpoint": "http://127.0.0.1:9"})
