@@ -119,7 +119,7 @@ def train(request: Request, store: Store, watcher: Watcher) -> Manifest:
         "explanation.json": _json({"metric": trained.metric.name, "method": "permutation", "importance": importances}),
     }
 
-    evidence = gather(manifest, inspected, trained, graphs.scorer, explained_by, importances)
+    evidence = gather(manifest, inspected, trained, graphs, explained_by, importances)
 
     def texts(final: Manifest) -> dict[str, bytes]:
         return {"report.html": render_report(final, evidence), "MODEL_CARD.md": render_card(final, evidence)}

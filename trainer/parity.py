@@ -59,6 +59,15 @@ class Graphs(NamedTuple):
     scorer: bytes
     forest: Forest | None = None
 
+    def kernel(self, columns: int, outputs: int) -> Compiled | None:
+        """The compiled kernel over the forest as a server will read it; None without a forest, or a kernel here."""
+        if self.forest is None:
+            return None
+        try:
+            return Compiled(read_forest(self.forest.dumps(), columns, outputs), columns)
+        except KernelMissing:
+            return None
+
 
 @dataclass(frozen=True)
 class Reference:
@@ -91,8 +100,8 @@ def gate(reference: Reference, graphs: Graphs, frame: pd.DataFrame, seed: int) -
     tied, decided = _decided(reference.ensemble, expected) if reference.classes else (np.zeros(len(tried), bool), None)
     encoded = Encoder(columns)([tuple(row.values()) for row in sent])
     answers = [_run_scorer(graphs.scorer, encoded, reference), _run_model(graphs.model, sent, reference)]
-    if graphs.forest is not None:
-        answers += _run_kernel(graphs.forest, encoded, reference)
+    if kernel := graphs.kernel(len(columns), len(reference.classes) or 1):  # without one each load compares
+        answers += _run_kernel(kernel, encoded, reference)
     for outputs, labels in answers:
         gap = np.abs(outputs - expected).max(axis=1) / unit
         difference = np.maximum(difference, np.where(np.isfinite(gap), gap, np.inf))
@@ -136,13 +145,7 @@ def feeds(sent: Sequence[dict[str, Value]], columns: Sequence[Column]) -> dict[s
     return tensors
 
 
-def _run_kernel(forest: Forest, encoded: Matrix, reference: Reference) -> list[tuple[Array, Array | None]]:
-    """Without a kernel on this machine there is nothing to compare; each load compares again."""
-    forest = read_forest(forest.dumps(), encoded.shape[1], len(reference.classes) or 1)  # as it will be read
-    try:
-        kernel = Compiled(forest, encoded.shape[1])
-    except KernelMissing:
-        return []
+def _run_kernel(kernel: Compiled, encoded: Matrix, reference: Reference) -> list[tuple[Array, Array | None]]:
     alone = np.concatenate([kernel(row) for row in encoded[:, np.newaxis]])  # it has a way of its own for few rows
     return [(outputs, _places(outputs, reference)) for outputs in (kernel(encoded), alone)]
 

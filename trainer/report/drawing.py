@@ -86,7 +86,10 @@ def as_svg(drawn: Axes, title: str) -> Markup:
     """The figure of these axes to put into a page; `title` is what is read aloud."""
     buffer = io.StringIO()
     nothing = dict.fromkeys(("Creator", "Date", "Format", "Type"))
-    drawn.get_figure(root=True).savefig(buffer, format="svg", transparent=True, metadata=nothing)  # type: ignore[union-attr]
+    figure: Figure = drawn.get_figure(root=True)  # type: ignore[assignment]
+    figure.get_layout_engine().execute(figure)  # type: ignore[union-attr]
+    figure.set_layout_engine("none")  # else it is laid out and drawn once more, for nothing
+    figure.savefig(buffer, format="svg", transparent=True, metadata=nothing)
     svg = buffer.getvalue()
     svg = svg[svg.index("<svg") :]
     # matplotlib's own style would be the whole page's: the page has it

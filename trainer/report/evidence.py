@@ -11,6 +11,7 @@ from bundle import Manifest
 from bundle.manifest import Background
 from trainer.fit import Trained
 from trainer.guardrails import Finding, Inspected
+from trainer.parity import Graphs
 from trainer.report.curves import Calibration, ClassCurves, Confusion, calibration, class_curves, confusion
 from trainer.report.dependence import COLUMNS, Dependence, dependences
 from trainer.report.groups import Groups, compare
@@ -45,17 +46,16 @@ def gather(
     manifest: Manifest,
     inspected: Inspected,
     trained: Trained,
-    scorer: bytes,
+    graphs: Graphs,
     background: Background,
     importances: Mapping[str, float],
 ) -> Evidence:
     """Look at the test rows; takes some 5 s for 10,000 rows of 20 columns, most of it for Shapley values.
 
-    `scorer` is the graph, `background` the rows that explanations compare with, `importances` those by
-    permutation.
+    `background` are the rows that explanations compare with, `importances` those by permutation.
     """
     seed = manifest.training.seed
-    scored = score(manifest, inspected, trained, scorer, seed)
+    scored = score(manifest, inspected, trained, graphs, seed)
     ranking = rank(scored, np.array(background.rows, dtype=np.float32), seed)
     names = list(ranking.means)
     classes = not scored.regression

@@ -16,6 +16,7 @@ from trainer.columns import matrix
 from trainer.fit import Trained
 from trainer.guardrails import Inspected
 from trainer.metrics import Array, Metric
+from trainer.parity import Graphs
 
 MAX_ROWS = 20_000  # of the test rows; of more a random sample is looked at
 
@@ -63,12 +64,13 @@ class Scored:
         return self.values if self.regression else None
 
 
-def score(manifest: Manifest, inspected: Inspected, trained: Trained, scorer: bytes, seed: int) -> Scored:
-    """Ask the graph for the test rows. `scorer` is the ONNX graph that the bundle holds."""
-    session = inference_session(scorer)
+def score(manifest: Manifest, inspected: Inspected, trained: Trained, graphs: Graphs, seed: int) -> Scored:
+    """Ask for the test rows what the endpoint will ask: the kernel that the gate has tried, or else the graph."""
+    session = inference_session(graphs.scorer)
+    kernel = graphs.kernel(len(trained.columns), len(manifest.classes) or 1)
 
     def answers(x: Matrix) -> Array:
-        (given,) = session.run(None, {"matrix": x})
+        given = kernel(x) if kernel else session.run(None, {"matrix": x})[0]
         return np.asarray(given[:, 0] if manifest.regression else given, dtype=np.float64)
 
     places = trained.test
