@@ -1,4 +1,4 @@
-"""The experiment log: a training as a run of MLflow, its trials as children. The bundle stays the one truth.
+"""The experiment log: a training as a run of MLflow, what it tried as children. The bundle stays the one truth.
 
 All is written once the training has ended: what MLflow takes (an import of 1.3 s, tables of a new database
 1.6 s, 13 ms a child on SQLite) is no time of the search. A log that cannot be written is told, and costs no training.
@@ -11,9 +11,11 @@ import os
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+import numpy as np
 
 from bundle import Manifest, Store
 from bundle.manifest import MANIFEST_DIGEST
@@ -69,23 +71,24 @@ def train_logged(request: Request, store: Store, watcher: Watcher, settings: Set
     except BaseException as error:
         with _told(to):
             run = _Run(to, request, started)
-            run.trials(kept.trials)
+            run.tried(kept)
             run.end("KILLED" if isinstance(error, KeyboardInterrupt) else "FAILED", type(error).__name__)
         raise
     with _told(to):
         run = _Run(to, request, started)
-        run.trials(kept.trials)
+        run.tried(kept)
         run.result(manifest, store.path(manifest.name, manifest.version), kept)
         run.end("FINISHED")
     return manifest
 
 
 class KeptWatcher:
-    """A `Watcher` that hands on to another what it is told, and keeps the trials."""
+    """A `Watcher` that hands on to another what it is told, and keeps what was tried."""
 
     def __init__(self, watcher: Watcher) -> None:
         self._watcher = watcher
         self.trials: list[tuple[Trial, int]] = []  # with the time of their end, ms of the epoch
+        self.candidates: list[tuple[Candidate, int]] = []
 
     def guardrails(self, findings: Sequence[Finding]) -> None:
         """The table has been looked at."""
@@ -103,6 +106,7 @@ class KeptWatcher:
     def candidate(self, candidate: Candidate) -> None:
         """One candidate has been scored out of fold."""
         self._watcher.candidate(candidate)
+        self.candidates.append((replace(candidate, outputs=np.zeros(0), sample=None), _now()))
 
 
 class _Run:
@@ -132,27 +136,45 @@ class _Run:
         given = {name: value for name, value in params.items() if value not in (None, "")}
         self._batch(self.id, {}, given)
 
-    def trials(self, trials: Sequence[tuple[Trial, int]]) -> None:
-        """The best score over time, and the trials themselves, the best of them if there are very many."""
+    def tried(self, kept: KeptWatcher) -> None:
+        """Trials, and candidates: a finalist is one more metric of its trial, the others are children of their own."""
+        children = self._trials(kept.trials)
+        for candidate, ended in kept.candidates:
+            if candidate.name not in children:
+                given = {"learner": candidate.recipe.learner, **candidate.recipe.config} if candidate.recipe else {}
+                measured = {"seconds": candidate.seconds}
+                children[candidate.name] = self._child(candidate.name, ended, measured, given)
+            self._batch(children[candidate.name], {"out of fold": candidate.score}, {})
+
+    def _trials(self, trials: Sequence[tuple[Trial, int]]) -> dict[str, str]:
+        """The best score over time, and the trials, the best of them if there are very many: name → its run."""
         from mlflow.entities import Metric
 
         best = [Metric("best", trial.best, ended, trial.number) for trial, ended in trials]
         for start in range(0, len(best), 1000):  # what a server takes at once
             self._client.log_batch(self.id, metrics=best[start : start + 1000])
         if not trials:
-            return
+            return {}
         falls = trials[0][0].best > trials[-1][0].best  # of a loss less is better
         order = sorted(trials, key=lambda pair: pair[0].score if falls else -pair[0].score)[:MAX_CHILDREN]
+        children = {}
         for trial, ended in sorted(order, key=lambda pair: pair[0].number):
-            child = self._client.create_run(
-                self._experiment,
-                start_time=ended - int(trial.seconds * 1000),
-                tags={"mlflow.parentRunId": self.id},
-                run_name=f"{trial.learner} {trial.number}",
-            ).info.run_id
+            name = f"{trial.learner} {trial.number}"
             measured = {"score": trial.score, "best": trial.best, "seconds": trial.seconds}
-            self._batch(child, measured, {"learner": trial.learner, **trial.config})
-            self._client.set_terminated(child, "FINISHED", ended)
+            children[name] = self._child(name, ended, measured, {"learner": trial.learner, **trial.config})
+        return children
+
+    def _child(self, name: str, ended: int, measured: Mapping[str, float], given: Mapping[str, object]) -> str:
+        """A finished run below this one, of so many `measured["seconds"]`; returns its id."""
+        child: str = self._client.create_run(
+            self._experiment,
+            start_time=ended - int(measured["seconds"] * 1000),
+            tags={"mlflow.parentRunId": self.id},
+            run_name=name,
+        ).info.run_id
+        self._batch(child, measured, given)
+        self._client.set_terminated(child, "FINISHED", ended)
+        return child
 
     def result(self, manifest: Manifest, folder: Path, kept: KeptWatcher) -> None:
         """What came of it: metrics beside those of the baselines, the bundle's digest, report and plot."""

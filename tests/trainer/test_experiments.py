@@ -34,7 +34,11 @@ def test_a_training_is_a_run_with_its_trials_as_children(logged):
     manifest, store, watcher, client, runs = logged
     (parent,) = [run for run in runs if "mlflow.parentRunId" not in run.data.tags]
     children = [run for run in runs if run.data.tags.get("mlflow.parentRunId") == parent.info.run_id]
-    assert len(children) == len(watcher.trials) == 2  # of 4 configurations half are known ones
+    assert len(watcher.trials) == 2  # of 4 configurations half are known ones
+    trials = [f"{trial.learner} {trial.number}" for trial in watcher.trials]
+    by_name = {run.info.run_name: run for run in children}
+    assert sorted(by_name) == sorted({*trials, *(candidate.name for candidate in watcher.candidates)})
+    assert len(by_name) == len(children), "a finalist is its trial"
     assert {run.info.status for run in runs} == {"FINISHED"}
     for name, value in manifest.metrics.items():
         assert parent.data.metrics[name] == pytest.approx(value)
@@ -43,9 +47,10 @@ def test_a_training_is_a_run_with_its_trials_as_children(logged):
     assert parent.data.tags["homeport.bundle.digest"] == digest
     assert (parent.data.tags["homeport.version"], parent.data.tags["homeport.run"]) == ("1", "r-1")
     assert parent.data.params["target"] == "buys"
-    by_number = {int(run.info.run_name.split()[1]): run for run in children}
-    for trial in watcher.trials:
-        child = by_number[trial.number]
+    for candidate in watcher.candidates:
+        assert by_name[candidate.name].data.metrics["out of fold"] == pytest.approx(candidate.score)
+    for trial, name in zip(watcher.trials, trials, strict=True):
+        child = by_name[name]
         assert child.data.metrics["score"] == pytest.approx(trial.score)
         assert child.data.params["learner"] == trial.learner
         assert child.info.start_time <= child.info.end_time
