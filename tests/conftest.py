@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -83,6 +85,22 @@ def write_csv(frame: pd.DataFrame, path: Path, **options) -> Path:
     return path
 
 
+def made_once(tmp_path_factory, name: str, make: Callable[[Path], object]) -> Path:
+    """A folder that `make` fills; all workers of this run of the tests share it, and must not change it."""
+    run = tmp_path_factory.getbasetemp()
+    folder = (run.parent if "PYTEST_XDIST_WORKER" in os.environ else run) / "once" / name
+    folder.parent.mkdir(exist_ok=True)
+    with folder.with_suffix(".lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not folder.exists():
+            begun = folder.with_suffix(".begun")
+            shutil.rmtree(begun, ignore_errors=True)
+            begun.mkdir()
+            make(begun)
+            begun.rename(folder)
+    return folder
+
+
 @pytest.fixture(scope="session")
 def shop_csv(tmp_path_factory) -> Path:
     return write_csv(shop_frame(), tmp_path_factory.mktemp("tables") / "shop.csv")
@@ -90,15 +108,17 @@ def shop_csv(tmp_path_factory) -> Path:
 
 def quick(table: Table, target: str, **options) -> Request:
     """A request that takes seconds."""
-    return Request(table, target, options.pop("name", MODEL), max_trials=options.pop("max_trials", 8), **options)
+    return Request(table, target, options.pop("name", MODEL), max_trials=options.pop("max_trials", 4), **options)
 
 
 @pytest.fixture(scope="session")
 def shop_store(tmp_path_factory, shop_csv) -> Store:
     """A store with one trained, promoted binary model. Tests must not change it."""
-    store = Store(tmp_path_factory.mktemp("models"))
-    train(quick(read_table(shop_csv), "buys", positive="yes"), store, Silent())
-    return store
+
+    def make(folder: Path) -> None:
+        train(quick(read_table(shop_csv), "buys", positive="yes", max_trials=8), Store(folder), Silent())
+
+    return Store(made_once(tmp_path_factory, "shop", make))
 
 
 @pytest.fixture(scope="session")
@@ -109,8 +129,6 @@ def shop_bundle(shop_store) -> Path:
 @pytest.fixture
 def own_store(shop_store, tmp_path) -> Store:
     """A copy of the store that a test may break."""
-    import shutil
-
     return Store(Path(shutil.copytree(shop_store.root, tmp_path / "models")))
 
 

@@ -23,7 +23,7 @@ from trainer.learners import BOOSTED, xgboost_rounds
 from trainer.metrics import Array
 from trainer.plain_flaml import task_factory
 from trainer.problem import Problem
-from trainer.search import THREADS
+from trainer.search import MANY_ROWS, THREADS
 
 Given = TypeVar("Given")
 Made = TypeVar("Made")
@@ -86,6 +86,7 @@ def fit(
     """Fit one configuration.
 
     `rounds` fixes the rounds of boosting; `watched` has the rows to stop early on; `seconds` end it in any case.
+    Few rows are fitted on one of the `threads`.
     """
     learner = problem.learners[recipe.learner]
     config = dict(recipe.config)
@@ -97,7 +98,9 @@ def fit(
         if watched is not None:
             given = {"eval_set": [(watched.x, watched.y)], "budget": seconds}
     task = task_factory(problem.task, problem.x, problem.y)
-    estimator = learner(task=task, n_jobs=threads, random_seed=problem.seed, **config)
+    estimator = learner(
+        task=task, n_jobs=threads if len(problem.x) >= MANY_ROWS else 1, random_seed=problem.seed, **config
+    )
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # solvers that stop at their iteration cap, mostly
         estimator.fit(problem.x, problem.y, **given)

@@ -1,5 +1,6 @@
 """The commands as a person runs them: processes, their output, their exit codes."""
 
+import io
 import json
 import os
 import signal
@@ -15,6 +16,7 @@ import psutil
 import pytest
 
 from bundle import Store
+from homeport.__main__ import main
 from serving.keys import read_keys
 from tests.conftest import MODEL, ROOT, Silent, free_port, quick, shop_frame, wait_until, write_csv
 from trainer.job import train
@@ -311,7 +313,12 @@ def test_a_bundle_that_is_refused_stops_up_with_the_reason(tmp_path, own_store):
         (["nonsense"], 2, "No such command"),
     ],
 )
-def test_a_mistake_ends_with_a_message(tmp_path, arguments, code, message):
+def test_a_mistake_ends_with_a_message(tmp_path, monkeypatch, capsys, arguments, code, message):
     write_csv(shop_frame(60), tmp_path / "t.csv")
-    result = homeport(*arguments, folder=tmp_path, stdin="[]", code=code)
-    assert message in " ".join(result.stderr.split())
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("sys.argv", ["homeport", *arguments])
+    monkeypatch.setattr("sys.stdin", io.StringIO("[]"))
+    with pytest.raises(SystemExit) as end:  # in this process: another one takes seconds to start
+        main()
+    assert end.value.code == code
+    assert message in " ".join(capsys.readouterr().err.split())

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from bundle import Manifest, Store
-from tests.conftest import MODEL, Running, Silent, quick, serve, shop_frame, write_csv
+from tests.conftest import MODEL, Running, Silent, made_once, quick, serve, shop_frame, write_csv
 from trainer.job import train
 from trainer.table import read_table
 
@@ -22,25 +22,29 @@ TARGETS = {"group": "multiclass", "spend.total": "regression", "is member": "bin
 @pytest.fixture(scope="session")
 def tasks_store(tmp_path_factory) -> Store:
     """Models with whole numbers as classes, with none, and with booleans; named after their tasks."""
-    frame = shop_frame(400).dropna(subset=["spend.total"])
-    frame["group"] = frame["age"] // 25
-    path = write_csv(frame, tmp_path_factory.mktemp("tables") / "tasks.csv")
-    store = Store(tmp_path_factory.mktemp("tasks"))
-    for target, task in TARGETS.items():
-        train(quick(read_table(path), target, name=task, task=task, max_trials=2), store, Silent())
-    return store
+
+    def make(folder):
+        frame = shop_frame(400).dropna(subset=["spend.total"])
+        frame["group"] = frame["age"] // 25
+        path = write_csv(frame, tmp_path_factory.mktemp("tables") / "tasks.csv")
+        for target, task in TARGETS.items():
+            train(quick(read_table(path), target, name=task, task=task, max_trials=2), Store(folder), Silent())
+
+    return Store(made_once(tmp_path_factory, "tasks", make))
 
 
 @pytest.fixture(scope="session")
 def two_versions(tmp_path_factory, shop_store) -> Store:
     """Two versions that answer differently, the first of them champion. Tests copy it."""
-    store = Store(tmp_path_factory.mktemp("two") / "models")
-    shutil.copytree(shop_store.root, store.root)
-    frame = shop_frame(400, seed=9)
-    frame["buys"] = frame["buys"].map({"yes": "no", "no": "yes"})  # the opposite of the first
-    table = read_table(write_csv(frame, tmp_path_factory.mktemp("table") / "opposite.csv"))
-    assert train(quick(table, "buys", positive="yes"), store, Silent()).version == "2"
-    return store
+
+    def make(folder):
+        shutil.copytree(shop_store.root, folder, dirs_exist_ok=True)
+        frame = shop_frame(400, seed=9)
+        frame["buys"] = frame["buys"].map({"yes": "no", "no": "yes"})  # the opposite of the first
+        table = read_table(write_csv(frame, tmp_path_factory.mktemp("table") / "opposite.csv"))
+        assert train(quick(table, "buys", positive="yes"), Store(folder), Silent()).version == "2"
+
+    return Store(made_once(tmp_path_factory, "two", make))
 
 
 @pytest.fixture

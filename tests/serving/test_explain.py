@@ -34,7 +34,9 @@ def trained(folder, labels):
     frame = shop_frame(300)
     frame["buys"] = labels(frame)
     store = Store(folder / "models")
-    train(quick(read_table(write_csv(frame, folder / "t.csv")), "buys", learners=("lgbm",)), store, Silent())
+    train(
+        quick(read_table(write_csv(frame, folder / "t.csv")), "buys", max_trials=2, learners=("lgbm",)), store, Silent()
+    )
     return store.champion_path(MODEL)
 
 

@@ -106,7 +106,9 @@ def test_ctrl_c_among_the_known_configurations_keeps_what_there_is(monkeypatch):
     assert [c.name for c in contest.candidates if c.recipe] == ["lgbm (defaults)", "lgbm"]
 
 
-@pytest.mark.parametrize("task", ["binary", "multiclass", "regression"])
+@pytest.mark.parametrize(
+    "task", ["binary", *(pytest.param(task, marks=pytest.mark.e2e) for task in ("multiclass", "regression"))]
+)
 def test_every_known_configuration_learns(task):
     problem = problem_of(task)
     constant = problem.loss(np.tile(problem.y.mean(axis=0), len(problem.y))) if task == "regression" else None

@@ -45,7 +45,9 @@ def test_a_known_table_is_trained_and_served(tmp_path, make, task, metric, at_le
     table = read_table(path)
     store = Store(tmp_path / "models")
     watcher = Silent()
-    manifest = train(quick(table, target, max_trials=6, learners=("lgbm", "xgboost")), store, watcher)
+    manifest = train(
+        quick(table, target, max_trials=2 if task == "multiclass" else 6, learners=("lgbm", "xgboost")), store, watcher
+    )
     (leak,) = (finding for finding in watcher.findings if finding.check == "Leak")
     assert leak.outcome == "passed", leak.detail
     assert manifest.task == task

@@ -81,7 +81,7 @@ def test_a_model_of_a_rare_class_is_written_measured_and_loaded_with_its_thresho
     frame["buys"] = np.where(rng.random(1_500) < 0.4 * frame["x"] ** 2, "yes", "no")  # never as likely as not
     path = write_csv(frame, tmp_path / "t.csv")
     store = Store(tmp_path / "models")
-    asked = quick(read_table(path), "buys", metric="macro_f1", positive="yes", max_trials=4, learners=("lgbm",))
+    asked = quick(read_table(path), "buys", metric="macro_f1", positive="yes", max_trials=2, learners=("lgbm",))
     manifest = train(asked, store, Silent())
     assert manifest.threshold is not None
     assert manifest.threshold < 0.5
