@@ -212,6 +212,7 @@ def test_a_column_of_codes_is_scored_as_it_was_trained_whatever_the_file_holds(t
         homeport("down", folder=tmp_path)
 
 
+@pytest.mark.e2e
 @pytest.mark.parametrize("way", [["--time-column", "seen at", "--repeats", 1], ["--test", "test.csv"]])
 def test_train_on_the_past_or_with_a_test_file(tmp_path, way):
     frame = shop_frame(400)

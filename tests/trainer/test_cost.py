@@ -65,6 +65,7 @@ def test_an_ensemble_is_measured(names):
     assert cost.size > 500
 
 
+@pytest.mark.e2e
 def test_a_model_within_a_limit(shop_csv, tmp_path):
     store = Store(tmp_path)
     free = train(quick(read_table(shop_csv), "buys"), store, Silent())

@@ -110,7 +110,9 @@ def test_a_regression_with_a_large_offset_keeps_its_digits(tmp_path):
     np.testing.assert_allclose(values, expected, atol=5 * manifest.metrics["root_mean_squared_error"])
 
 
-@pytest.mark.parametrize("labels", [(False, True), (0, 1), (10, 20, 30)])
+@pytest.mark.parametrize(
+    "labels", [(10, 20, 30), *(pytest.param(two, marks=pytest.mark.e2e) for two in ((False, True), (0, 1)))]
+)
 def test_labels_keep_their_type_in_both_graphs(tmp_path, labels):
     frame = shop_frame(300)
     frame["buys"] = [labels[place % len(labels)] for place in range(300)]
@@ -296,7 +298,9 @@ def test_wrong_options_are_refused_before_the_search(shop_csv, tmp_path, options
     assert not watcher.trials
 
 
-@pytest.mark.parametrize("metric", ["log_loss", "accuracy", "macro_f1"])
+@pytest.mark.parametrize(
+    "metric", ["log_loss", *(pytest.param(m, marks=pytest.mark.e2e) for m in ("accuracy", "macro_f1"))]
+)
 def test_another_metric_is_optimised(shop_csv, tmp_path, metric):
     manifest = train(
         quick(read_table(shop_csv), "buys", max_trials=2, learners=("lgbm",), metric=metric), Store(tmp_path), Silent()
