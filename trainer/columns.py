@@ -8,6 +8,8 @@ from collections.abc import Iterable, Sequence
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
 from msgspec.structs import replace
 
 from bundle import FLOAT32_MAX, MISSING_WORDS, Column, Matrix
@@ -52,16 +54,24 @@ def matrix(frame: pd.DataFrame, columns: Sequence[Column]) -> Matrix:
     for place, column in enumerate(columns):
         series = frame[column.name]
         if column.kind == "category":
-            codes = pd.Index(column.categories, dtype=object).get_indexer(pd.Index(series, dtype=object))
-            missing = series.isna() | series.isin(MISSING_WORDS)
-            unknown = np.where(missing, len(column.categories) + 1, len(column.categories))
-            encoded[:, place] = np.where(codes < 0, unknown, codes)
+            encoded[:, place] = _codes(series, column.categories)
         else:
             numbers = series.to_numpy(dtype="float64", na_value=np.nan)
             if column.fill is not None:
                 numbers = np.where(np.isnan(numbers), column.fill, numbers)
             encoded[:, place] = np.clip(numbers - column.offset, -FLOAT32_MAX, FLOAT32_MAX)
     return encoded
+
+
+def _codes(series: pd.Series, categories: Sequence[str]) -> npt.NDArray[np.float32]:
+    """The place of each category; what is unseen comes after the last one, then what is missing."""
+    unseen, words = len(categories), pa.array([*categories, *MISSING_WORDS, None], pa.large_string())
+    codes = np.full(len(words) + 1, unseen + 1, dtype=np.float32)
+    codes[:unseen] = np.arange(unseen)
+    codes[-1] = unseen
+    text = pa.array(series, pa.large_string(), from_pandas=True)  # pandas' own ways take ten times as long
+    found: npt.NDArray[np.float32] = codes[pc.fill_null(pc.index_in(text, words), len(words)).to_numpy()]
+    return found
 
 
 def rows(frame: pd.DataFrame, columns: Sequence[Column]) -> list[dict[str, Value]]:

@@ -6,6 +6,7 @@ import re
 import tempfile
 from collections.abc import Callable
 from copy import copy
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -14,17 +15,19 @@ import onnx
 from onnx import GraphProto, ModelProto
 
 from trainer.learners import xgboost_rounds
-from trainer.vote import Fitted
 
 OPSET, ML_OPSET = 15, 3  # the newest that every converter gives
 ONNX_ML = "ai.onnx.ml"
 _TARGET_OPSET = {"": OPSET, ONNX_ML: ML_OPSET}
 
 
-def convert(member: Fitted, columns: int) -> tuple[ModelProto, str]:
-    """One member as a model, with the name of its output: (rows, classes) or (rows, 1)."""
-    converter = _CONVERTERS.get(member.learner, _sklearn)
-    model = converter(member.estimator.estimator, columns)
+@lru_cache(maxsize=8)  # a vote is converted three times: to be priced, and for each of the two graphs
+def convert(learner: str, wrapper: Any, columns: int) -> tuple[ModelProto, str]:
+    """One member as a model, with the name of its output: (rows, classes) or (rows, 1).
+
+    `wrapper` is FLAML's, around the estimator. Callers must not change the model.
+    """
+    model = _CONVERTERS.get(learner, _sklearn)(wrapper.estimator, columns)
     probabilities = _without_zipmap(model.graph)
     return model, probabilities or model.graph.output[-1].name
 

@@ -162,7 +162,7 @@ def _answer(nodes: Nodes, ensemble: Ensemble, matrix: str, columns: int, classes
         if features:
             key = tuple((feature.column, feature.table.tobytes()) for feature in features)
             source = behind[key] = behind.get(key) or look_up(nodes, features, matrix)
-        converted, result = convert(member, columns + len(features))
+        converted, result = convert(member.learner, member.estimator, columns + len(features))
         parts.append(nodes.embed(converted, source, f"member{place}", result))
     total = parts[0]
     if len(parts) > 1:  # the weighted sum as one product: each node costs a microsecond a call
