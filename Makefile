@@ -25,7 +25,8 @@ $(VENV)/homeport: $(BIN)/uv requirements/homeport.txt pyproject.toml hatch_build
 	@touch $@
 
 $(VENV)/dev: $(VENV)/homeport requirements/dev.txt
-	@$(BIN)/uv pip install --quiet --python $(BIN)/python --compile-bytecode --require-hashes -r requirements/dev.txt # tests start hundreds of processes
+	@$(BIN)/uv pip install --quiet --python $(BIN)/python --require-hashes -r requirements/dev.txt
+	@$(BIN)/python -m compileall -qq -j 0 $(VENV)/lib || true # tests start hundreds of processes; some packages hold files that are no Python 3
 	@touch $@
 
 setup: $(VENV)/homeport ## make the environment (.venv), no more
