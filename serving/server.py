@@ -16,7 +16,8 @@ from serving.app import Application, create_app
 from serving.protocol import KEEP_ALIVE_SECONDS, Protocol
 from serving.settings import Settings
 
-GRACE_SECONDS = 1.0  # for clients on open connections to hear that they should go elsewhere
+GRACE_SECONDS = 1.0  # for clients on open connections to hear that they should go elsewhere, in turns of …
+TURN_SECONDS = 0.02
 DRAIN_SECONDS = 10  # for requests that are under way when the server is told to stop
 SUMMARY_TICKS = 600  # of a tenth of a second
 BACKLOG = 2_048
@@ -44,9 +45,11 @@ class Server(uvicorn.Server):
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """Answer what comes in for a moment longer, each time with `Connection: close`; then end."""
         self._gate.draining = True
-        end = monotonic() + GRACE_SECONDS
-        while self.server_state.connections and monotonic() < end and not self.force_exit:  # noqa: ASYNC110 (uvicorn has no event for it)
-            await asyncio.sleep(0.02)
+        # counted in turns of the loop, each of which reads what came: by the clock, a stall would end it unread
+        for _ in range(round(GRACE_SECONDS / TURN_SECONDS)):
+            if not self.server_state.connections or self.force_exit:
+                break
+            await asyncio.sleep(TURN_SECONDS)
         await super().shutdown(sockets)
 
     def _cut_slow_clients(self) -> None:
