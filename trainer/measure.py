@@ -34,7 +34,7 @@ def cost_of(ensemble: Ensemble, x: Array, classes: Sequence[Label]) -> Cost:
 def measure(scorer: bytes, forest: Forest | None, x: Array, classes: int) -> Cost:
     """The cost of what was exported: the compiled kernel's where that would serve, else ONNX Runtime's."""
     rows = np.ascontiguousarray(np.resize(x, (ROWS, x.shape[1])).astype(np.float32))
-    run = _kernel(forest, x.shape[1], classes) or _graph(scorer)
+    run = kernel_of(forest, x.shape[1], classes or 1) or _graph(scorer)
     taken = []
     for _ in range(REPEATS):
         started = time.perf_counter()
@@ -48,10 +48,11 @@ def _graph(scorer: bytes) -> Callable[[Array], object]:
     return lambda matrix: session.run(None, {"matrix": matrix})
 
 
-def _kernel(forest: Forest | None, columns: int, classes: int) -> Compiled | None:
+def kernel_of(forest: Forest | None, columns: int, outputs: int) -> Compiled | None:
+    """The compiled kernel over a forest as a server will read it; None without a forest, or a kernel here."""
     if forest is None:
         return None
     try:
-        return Compiled(read_forest(forest.dumps(), columns, classes or 1), columns)
+        return Compiled(read_forest(forest.dumps(), columns, outputs), columns)
     except KernelMissing:
         return None

@@ -19,12 +19,13 @@ import pandas as pd
 
 from bundle import FLOAT32_MAX, Column, Encoder, Matrix
 from bundle.agreement import TOLERANCE
-from bundle.compiled import Compiled, KernelMissing
-from bundle.forest import Forest, read_forest
+from bundle.compiled import Compiled
+from bundle.forest import Forest
 from bundle.manifest import Label, Parity, Value
 from bundle.model import inference_session
 from trainer.columns import matrix, rows
 from trainer.errors import ParityError
+from trainer.measure import kernel_of
 from trainer.metrics import Array
 from trainer.vote import Ensemble
 
@@ -59,15 +60,6 @@ class Graphs(NamedTuple):
     scorer: bytes
     forest: Forest | None = None
 
-    def kernel(self, columns: int, outputs: int) -> Compiled | None:
-        """The compiled kernel over the forest as a server will read it; None without a forest, or a kernel here."""
-        if self.forest is None:
-            return None
-        try:
-            return Compiled(read_forest(self.forest.dumps(), columns, outputs), columns)
-        except KernelMissing:
-            return None
-
 
 @dataclass(frozen=True)
 class Reference:
@@ -100,7 +92,7 @@ def gate(reference: Reference, graphs: Graphs, frame: pd.DataFrame, seed: int) -
     tied, decided = _decided(reference.ensemble, expected) if reference.classes else (np.zeros(len(tried), bool), None)
     encoded = Encoder(columns)([tuple(row.values()) for row in sent])
     answers = [_run_scorer(graphs.scorer, encoded, reference), _run_model(graphs.model, sent, reference)]
-    if kernel := graphs.kernel(len(columns), len(reference.classes) or 1):  # without one each load compares
+    if kernel := kernel_of(graphs.forest, len(columns), len(reference.classes) or 1):  # without one each load compares
         answers += _run_kernel(kernel, encoded, reference)
     for outputs, labels in answers:
         gap = np.abs(outputs - expected).max(axis=1) / unit

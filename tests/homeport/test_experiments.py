@@ -53,7 +53,8 @@ def test_a_training_is_on_the_page_and_ctrl_c_ends_it(tmp_path, shop_csv):
             body = {"experiment_ids": [found["experiment"]["experiment_id"]]}
             runs = httpx.post(f"{url}/api/2.0/mlflow/runs/search", json=body).json()["runs"]
             names = {run["info"]["run_name"] for run in runs}
-            assert {"train shop", "majority class", "lgbm (defaults)"} < names
+            assert {"train shop", "majority class", "lgbm (defaults)", "lgbm"} < names
+            assert len(names) == len(runs) == 6
             assert len({name for name in names if name.rpartition(" ")[2].isdecimal()}) == 2, (
                 "trials; one is a known one"
             )

@@ -50,7 +50,7 @@ def gather(
     background: Background,
     importances: Mapping[str, float],
 ) -> Evidence:
-    """Look at the test rows; takes some 5 s for 10,000 rows of 20 columns, most of it for Shapley values.
+    """Look at the test rows; where ONNX Runtime answers, most of the time goes into Shapley values.
 
     `background` are the rows that explanations compare with, `importances` those by permutation.
     """

@@ -15,6 +15,7 @@ from bundle.model import inference_session
 from trainer.columns import matrix
 from trainer.fit import Trained
 from trainer.guardrails import Inspected
+from trainer.measure import kernel_of
 from trainer.metrics import Array, Metric
 from trainer.parity import Graphs
 
@@ -67,7 +68,7 @@ class Scored:
 def score(manifest: Manifest, inspected: Inspected, trained: Trained, graphs: Graphs, seed: int) -> Scored:
     """Ask for the test rows what the endpoint will ask: the kernel that the gate has tried, or else the graph."""
     session = inference_session(graphs.scorer)
-    kernel = graphs.kernel(len(trained.columns), len(manifest.classes) or 1)
+    kernel = kernel_of(graphs.forest, len(trained.columns), len(manifest.classes) or 1)
 
     def answers(x: Matrix) -> Array:
         given = kernel(x) if kernel else session.run(None, {"matrix": x})[0]
