@@ -103,8 +103,8 @@ def test_what_the_endpoint_is_sent_is_counted_and_moves_the_model_view(page, run
     page.goto("/model")
     expect(card(page, "Class balance").locator("svg text", has_text="version 2").first).to_be_visible(timeout=20_000)
     expect(card(page, "Features").locator("tbody tr", has_text="colour").locator("td").nth(3)).not_to_have_text("0")
-    assert set(chart(page, "Class balance")) == {"no", "yes"}
-    assert set(chart(page, "Rows scored by version")) == {"version 1", "version 2"}
+    wait_until(lambda: set(chart(page, "Class balance")) == {"no", "yes"})
+    wait_until(lambda: set(chart(page, "Rows scored by version")) == {"version 1", "version 2"})
     page.goto("/map")
     for name in ("key primary", "callers without a key", "availability tests", "homeport.serving", f"{MODEL} 2"):
         expect(page.locator(".map svg text", has_text=name).first).to_be_visible()
