@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -10,7 +10,6 @@ import pandas as pd
 
 from bundle import Column, Matrix
 from trainer.metrics import Array, Metric
-from trainer.vote import Ensemble
 
 IMPORTANCE_ROWS = 2_000
 BINS = 10
@@ -18,21 +17,21 @@ BACKGROUND_ROWS = 100
 
 
 def importance(
-    ensemble: Ensemble, x: Array, y: Array, columns: Sequence[Column], metric: Metric, seed: int
+    answers: Callable[[Matrix], Array], x: Matrix, y: Array, columns: Sequence[Column], metric: Metric, seed: int
 ) -> dict[str, float]:
     """Permutation importance (Breiman 2001), the largest first: how much worse `metric` gets, in its unit.
 
-    `x` is the encoded matrix (rows, columns), `y` the values the ensemble was fitted to predict.
+    `x` is the encoded matrix (rows, columns), `y` what is true of its rows, `answers` what the model says of such.
     """
     rng = np.random.default_rng(seed)
     chosen = rng.permutation(len(x))[:IMPORTANCE_ROWS]
     x, y = x[chosen], y[chosen]
-    base = metric.loss(y, ensemble.outputs(x))
+    base = metric.loss(y, answers(x))
     result = {}
     for place, column in enumerate(columns):
         shuffled = x.copy()
         shuffled[:, place] = rng.permutation(shuffled[:, place])
-        result[column.name] = float(metric.loss(y, ensemble.outputs(shuffled)) - base)
+        result[column.name] = float(metric.loss(y, answers(shuffled)) - base)
     return dict(sorted(result.items(), key=lambda pair: -pair[1]))
 
 

@@ -43,7 +43,7 @@ from trainer.graph import export_model, export_scorer
 from trainer.guardrails import Inspected
 from trainer.look import examine, holdout
 from trainer.parity import Graphs, Reference, gate
-from trainer.report import gather, render_card, render_report
+from trainer.report import gather, render_card, render_report, score
 
 EXAMPLES = "examples.json"
 GOLDEN_ROWS = 50
@@ -104,7 +104,8 @@ def train(request: Request, store: Store, watcher: Watcher) -> Manifest:
         threshold=trained.ensemble.threshold,
         repeated_baselines=repeated_baselines,
     )
-    importances = _importance(request, inspected, trained)
+    scored = score(manifest, inspected, trained, graphs)
+    importances = importance(scored.answers, scored.x, scored.values, scored.columns, scored.metric, request.seed)
     train_frame = inspected.frame.iloc[trained.train]
     train_outputs = _train_outputs(inspected, trained)
     explained_by = _background(request, inspected, trained, train_outputs)
@@ -119,7 +120,7 @@ def train(request: Request, store: Store, watcher: Watcher) -> Manifest:
         "explanation.json": _json({"metric": trained.metric.name, "method": "permutation", "importance": importances}),
     }
 
-    evidence = gather(manifest, inspected, trained, graphs, explained_by, importances)
+    evidence = gather(scored, manifest, inspected, trained, explained_by, importances)
 
     def texts(final: Manifest) -> dict[str, bytes]:
         return {"report.html": render_report(final, evidence), "MODEL_CARD.md": render_card(final, evidence)}
@@ -214,12 +215,6 @@ def _background(request: Request, inspected: Inspected, trained: Trained, output
     x = matrix(inspected.frame.iloc[trained.train], trained.columns)
     chosen = background(x, outputs, request.seed).tolist()  # JSON has no NaN: msgspec writes null
     return Background(columns=tuple(column.name for column in trained.columns), rows=tuple(map(tuple, chosen)))
-
-
-def _importance(request: Request, inspected: Inspected, trained: Trained) -> dict[str, float]:
-    x = matrix(inspected.frame.iloc[trained.test], trained.columns)
-    y = inspected.target.values[trained.test]
-    return importance(trained.ensemble, x, y, trained.columns, trained.metric, request.seed)
 
 
 def _training(request: Request, inspected: Inspected, trained: Trained, started: datetime, seconds: float) -> Training:

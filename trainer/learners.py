@@ -119,6 +119,17 @@ def xgboost_rounds(estimator: Any) -> int:
     return int(getattr(booster, "best_iteration", booster.num_boosted_rounds() - 1)) + 1
 
 
+class _Deadline:
+    """Ends CatBoost in time: FLAML 2.7's own callback looks at the memory alone."""
+
+    def __init__(self, seconds: float) -> None:
+        self._end = time.monotonic() + seconds
+
+    def after_iteration(self, _: Any) -> bool:
+        """Whether to go on."""
+        return time.monotonic() < self._end
+
+
 class _CatBoost(CatBoostEstimator):  # type: ignore[misc]
     @classmethod
     def search_space(cls, data_size: tuple[int, int], **params: Any) -> dict[str, Any]:
@@ -135,11 +146,11 @@ class _CatBoost(CatBoostEstimator):  # type: ignore[misc]
             stops = "early_stopping_rounds" in self.params
             return super().fit(X_train, y_train, *arguments, use_best_model=stops, **given)
         self.params["early_stopping_rounds"] = STOP_ROUNDS
-        started, seconds = time.time(), given["budget"]
-        limit = [] if seconds is None else self._callbacks(started, started + seconds, None)
+        started, seconds = time.monotonic(), given["budget"]
+        limit = [] if seconds is None else [_Deadline(seconds)]
         self._model = self.estimator_class(**self.params)
         self._model.fit(X_train, y_train, eval_set=given["eval_set"], callbacks=limit)
-        return time.time() - started
+        return time.monotonic() - started
 
 
 NO_TREES = ("lrl1", "enet", "mlp")

@@ -137,7 +137,7 @@ def test_boosted_trees_stop_before_they_learn_noise(learner):
 def test_no_time_at_all_is_still_a_candidate_that_can_be_priced(learner):
     problem = problem_of("binary")
     candidate = out_of_fold(problem, Recipe(learner, learner, {"learning_rate": 0.1}), 1e-9)
-    assert candidate.rounds >= 1
+    assert candidate.rounds in {1, 2}
     assert np.isfinite(candidate.outputs).all()
     alone = Ensemble("binary", (Fitted(learner, 1.0, {}, candidate.sample),))
     assert cost_of(alone, problem.x, ("no", "yes")).size > 0

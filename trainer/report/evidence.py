@@ -11,13 +11,12 @@ from bundle import Manifest
 from bundle.manifest import Background
 from trainer.fit import Trained
 from trainer.guardrails import Finding, Inspected
-from trainer.parity import Graphs
 from trainer.report.curves import Calibration, ClassCurves, Confusion, calibration, class_curves, confusion
 from trainer.report.dependence import COLUMNS, Dependence, dependences
 from trainer.report.groups import Groups, compare
 from trainer.report.ranking import Ranking, rank
 from trainer.report.residuals import Residuals, residuals
-from trainer.report.scored import score
+from trainer.report.scored import Scored
 from trainer.report.wrong import Wrong, most_wrong
 from trainer.search import Trial
 
@@ -43,19 +42,18 @@ class Evidence:
 
 
 def gather(
+    scored: Scored,
     manifest: Manifest,
     inspected: Inspected,
     trained: Trained,
-    graphs: Graphs,
     background: Background,
     importances: Mapping[str, float],
 ) -> Evidence:
-    """Look at the test rows; where ONNX Runtime answers, most of the time goes into Shapley values.
+    """Look at the answers; where ONNX Runtime answers, most of the time goes into Shapley values.
 
     `background` are the rows that explanations compare with, `importances` those by permutation.
     """
     seed = manifest.training.seed
-    scored = score(manifest, inspected, trained, graphs, seed)
     ranking = rank(scored, np.array(background.rows, dtype=np.float32), seed)
     names = list(ranking.means)
     classes = not scored.regression

@@ -13,7 +13,7 @@ from trainer.report.scored import Scored
 
 MAX_ROWS = 100
 LEAST_ROWS = 10
-SECONDS = 10.0  # past which no further row is explained: only a model of very many trees gets there
+SECONDS = 5.0  # past which no further row is explained: only a model of very many trees gets there
 
 
 @dataclass(frozen=True)

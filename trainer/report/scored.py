@@ -65,7 +65,7 @@ class Scored:
         return self.values if self.regression else None
 
 
-def score(manifest: Manifest, inspected: Inspected, trained: Trained, graphs: Graphs, seed: int) -> Scored:
+def score(manifest: Manifest, inspected: Inspected, trained: Trained, graphs: Graphs) -> Scored:
     """Ask for the test rows what the endpoint will ask: the kernel that the gate has tried, or else the graph."""
     session = inference_session(graphs.scorer)
     kernel = kernel_of(graphs.forest, len(trained.columns), len(manifest.classes) or 1)
@@ -76,7 +76,7 @@ def score(manifest: Manifest, inspected: Inspected, trained: Trained, graphs: Gr
 
     places = trained.test
     if len(places) > MAX_ROWS:
-        places = np.sort(np.random.default_rng(seed).choice(places, MAX_ROWS, replace=False))
+        places = np.sort(np.random.default_rng(manifest.training.seed).choice(places, MAX_ROWS, replace=False))
     frame = inspected.frame.iloc[places]
     x = matrix(frame, trained.columns)
     outputs = answers(x)
