@@ -50,6 +50,7 @@ def test_a_run_is_made_kept_and_not_made_again(command, tmp_path, capsys):
     assert (tmp_path / "automl.svg").is_file()
 
 
+@pytest.mark.e2e
 def test_what_fails_is_named_and_stops_nothing_else(command, tmp_path, monkeypatch, capsys):
     broken = System("presets", "Broken", "not at all", None, ())  # it needs a library that is not here
     missing = System("nothing", "Missing", "not at all", "nothing", ())

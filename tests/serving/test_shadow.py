@@ -87,6 +87,7 @@ def test_a_broken_challenger_does_not_touch_the_champion(tmp_path, store, comple
         }
 
 
+@pytest.mark.e2e
 def test_a_challenger_with_other_columns_is_counted_as_failing(tmp_path, store, complete_row):
     table = read_table(write_csv(shop_frame(300).rename(columns={"age": "years"}), tmp_path / "years.csv"))
     assert train(quick(table, "buys", positive="yes"), store, Silent()).version == "3"

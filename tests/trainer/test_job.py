@@ -97,6 +97,7 @@ def test_what_else_is_in_a_bundle(shop_bundle):
     assert max(importance, key=importance.get) in ("age", "is member", "spend.total")
 
 
+@pytest.mark.e2e
 def test_a_regression_with_a_large_offset_keeps_its_digits(tmp_path):
     path = write_csv(tables("regression"), tmp_path / "t.csv")
     store = Store(tmp_path / "models")

@@ -1,7 +1,7 @@
 """The two texts that go with a model: `report.html`, self-contained, and `MODEL_CARD.md`.
 
-`score` asks the exported model for the test rows, `gather` computes all that is said of its answers, once; the renderers
-only lay it out.
+`score` asks the exported model for the test rows, `gather` computes all that is said of its answers, once, and the
+renderers only lay it out.
 
 >>> scored = score(manifest, inspected, trained, graphs)
 >>> evidence = gather(scored, manifest, inspected, trained, background, importances)

@@ -56,6 +56,7 @@ def test_points_of_one_series(sent):
     assert sent.rows() == [[2, 1.0], [3, 3.0], [1, 0.5]]
 
 
+@pytest.mark.e2e
 def test_a_restart_of_insights_neither_loses_nor_doubles(tmp_path):
     with insights(tmp_path) as running:
         running.take(metrics(histogram(4, 2.0, time=1), counter(10, time=1)))

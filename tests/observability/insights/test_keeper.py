@@ -70,6 +70,7 @@ def test_payloads_are_deleted_before_the_rest(tmp_path):
         assert counters.snapshot()["deleted"] == {"customEvents": 1}
 
 
+@pytest.mark.e2e
 def test_a_file_that_is_too_large_loses_its_oldest_rows(tmp_path):
     limit = 4_000_000
     sizes, used = [], []

@@ -132,6 +132,7 @@ def test_a_table_that_lost_what_clients_send_is_refused(bench, damage):
     assert bench.steps("b")["train"].status == "NotStarted"
 
 
+@pytest.mark.e2e
 def test_the_latest_rows_decide_where_a_time_column_is_given(bench):
     frame = pd.read_csv(bench.table)
     frame["day"] = pd.Series(pd.date_range("2024-01-01", periods=150).repeat(4)).dt.strftime("%Y-%m-%d")
