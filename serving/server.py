@@ -16,8 +16,8 @@ from serving.app import Application, create_app
 from serving.protocol import KEEP_ALIVE_SECONDS, Protocol
 from serving.settings import Settings
 
-GRACE_SECONDS = 1.0  # for clients on open connections to hear that they should go elsewhere, in turns of …
-TURN_SECONDS = 0.02
+GRACE_SECONDS = 1.0  # for clients on open connections to hear that they should go elsewhere
+TURN_SECONDS = 0.02  # of which the grace is made
 DRAIN_SECONDS = 10  # for requests that are under way when the server is told to stop
 SUMMARY_TICKS = 600  # of a tenth of a second
 BACKLOG = 2_048

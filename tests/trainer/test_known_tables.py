@@ -32,7 +32,6 @@ def penguins(folder):
 
 
 @pytest.mark.e2e
-@pytest.mark.e2e
 @pytest.mark.parametrize(
     ("make", "task", "metric", "at_least", "baseline"),
     [
